@@ -1,0 +1,110 @@
+import { Listr, type ListrTask } from 'listr2';
+import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
+import { resultTable, type ScenePlayed, writeResult } from './report.ts';
+import { scenes } from './scenes/index.ts';
+import type { Scene, Stage } from './scenes/scene.ts';
+import { Staging } from './scenes/staging.ts';
+
+interface Rehearsal {
+  cloud?: Cloud;
+  isso?: Staging;
+  chatmrpt?: Staging;
+}
+
+// A name of its own for each process, so that two rehearsals do not disturb each other.
+const cloudName = `r${process.pid.toString(36)}`;
+const played: ScenePlayed[] = [];
+
+function opened<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');
+  return part;
+}
+
+async function play(scene: Scene, stage: Stage): Promise<void> {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  try {
+    const outcome = await scene.play(stage);
+    played.push({ name: scene.name, passed: true, seconds: seconds(), ...outcome });
+    stage.say(outcome.note);
+  } catch (error) {
+    const note = error instanceof Error ? error.message : String(error);
+    const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0 };
+    played.push({ name: scene.name, passed: false, seconds: seconds(), ...nothing, note });
+    throw error;
+  }
+}
+
+function sceneTask(scene: Scene): ListrTask<Rehearsal> {
+  return {
+    title: scene.name,
+    task: async ({ cloud, isso, chatmrpt }, task) => {
+      const say = (line: string) => {
+        task.output = line;
+      };
+      await play(scene, { cloud: opened(cloud), isso: opened(isso), chatmrpt: opened(chatmrpt), say });
+    },
+    rendererOptions: { persistentOutput: true },
+  };
+}
+
+const tasks = new Listr<Rehearsal>(
+  [
+    {
+      title: 'Raise the local cloud',
+      task: async (rehearsal) => {
+        rehearsal.cloud = await startCloud({ name: cloudName });
+      },
+    },
+    {
+      title: 'Prepare the account, and a staging host for each app',
+      task: (_, task) =>
+        task.newListr<Rehearsal>(
+          (['isso', 'chatmrpt'] as const).map((app) => ({
+            title: app,
+            task: async (rehearsal) => {
+              rehearsal[app] = await Staging.open(opened(rehearsal.cloud), app);
+            },
+          })),
+        ),
+    },
+    {
+      title: 'Play the scenes',
+      // A scene that fails does not hide what the next one would show.
+      task: (_, task) => task.newListr<Rehearsal>(scenes.map(sceneTask), { exitOnError: false }),
+    },
+  ],
+  {
+    rendererOptions: {
+      collapseSubtasks: false,
+      timer: { condition: true, field: (ms) => `${(ms / 1000).toFixed(1)} s` },
+    },
+    fallbackRenderer: 'simple',
+    registerSignalListeners: false,
+  },
+);
+
+async function cleanUp(rehearsal: Rehearsal): Promise<void> {
+  await Promise.all([rehearsal.isso?.close(), rehearsal.chatmrpt?.close()]);
+  await stopCloud(cloudName);
+}
+
+const rehearsal: Rehearsal = {};
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+  }
+});
+try {
+  await Promise.race([tasks.run(rehearsal), interrupted]);
+} catch (error) {
+  console.error(`\nThe rehearsal ended early: ${error instanceof Error ? error.message : error}`);
+} finally {
+  console.log('Cleaning up …');
+  await cleanUp(rehearsal);
+}
+console.log(`\n${resultTable(played)}\n\n${await writeResult(played)}`);
+for (const { name, note } of played.filter(({ passed }) => !passed)) console.error(`\n${name}\n${note}`);
+const everyScenePassed = played.length === scenes.length && played.every(({ passed }) => passed);
+// The load generator or the runner may still hold a pipe after an interruption.
+process.exit(everyScenePassed ? 0 : 1);

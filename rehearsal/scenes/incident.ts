@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import type { Scene } from './scene.ts';
+import { assertConclusion, assertNothingLost, deployJob, deployResult } from './verdict.ts';
+
+/** July 2025 again: an HTML error page where JSON was promised. This time no user meets it. */
+export const incident: Scene = {
+  name: 'The incident: HTML where JSON was promised',
+  async play({ chatmrpt, say }) {
+    const before = await chatmrpt.apiCalls();
+    const live = await chatmrpt.liveRelease();
+    const invocation = await chatmrpt.liveInvocation();
+    await chatmrpt.repository.apply('incident.patch');
+    await chatmrpt.repository.commit('Keep uploads in the session');
+    say('push the bad release while people upload');
+    const { run, load } = await chatmrpt.pushUnderLoad();
+    assertConclusion(run, 'failure');
+    const result = deployResult(run);
+    assert.equal(result.result, 'reverted');
+    assert.equal(result.reason, 'check-failed');
+    assert.deepEqual(
+      result.instances.map(({ met }) => met),
+      [false],
+    );
+    assertNothingLost(load);
+    assert.equal(await chatmrpt.liveRelease(), live);
+    assert.equal(await chatmrpt.liveInvocation(), invocation, 'the old release was restarted');
+    const { summary, annotations } = deployJob(run);
+    assert.match(summary, /\/self-check/, 'the summary does not name the check');
+    assert.match(summary, /text\/html/, 'the summary does not name the content type');
+    assert.match(summary, /&lt;!doctype html&gt;/i, 'the summary does not show the first line of the body');
+    assert.equal(annotations.filter(({ level }) => level === 'error').length, 1);
+    return {
+      requests: load.requests,
+      lost: load.lost,
+      worstLatencyMs: load.worstLatencyMs,
+      apiCalls: (await chatmrpt.apiCalls()) - before,
+      note: 'found in the rehearsal on a copy of the data; no user met it',
+    };
+  },
+};

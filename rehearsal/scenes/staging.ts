@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Cloud, inFabric, launchHost, onHost } from '../cloud/cloud.ts';
+import { enrol, provision } from '../cloud/provision.ts';
+import { type Run, runWorkflow } from '../runner/runner.ts';
+import { CallerRepository } from './repository.ts';
+
+const PORT = 8080;
+
+/** What the load generator wrote when it was told to stop. */
+export interface LoadReport {
+  readonly requests: number;
+  readonly lost: number;
+  readonly worstLatencyMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Identifiers of what the app said it had stored. */
+  readonly acknowledged: readonly string[];
+  readonly failures: readonly { at: number; request: string; problem: string }[];
+}
+
+/** The staging environment of one example app: a host, a caller's repository, and the ways to ask them. */
+export class Staging {
+  readonly cloud: Cloud;
+  readonly app: string;
+  readonly repository: CallerRepository;
+  readonly instanceId: string;
+  readonly address: string;
+
+  private constructor(cloud: Cloud, repository: CallerRepository, host: { instanceId: string; ip: string }) {
+    this.cloud = cloud;
+    this.app = repository.app;
+    this.repository = repository;
+    this.instanceId = host.instanceId;
+    this.address = host.ip;
+  }
+
+  /** Provisions the account for the app, launches a host, and enrols it. */
+  static async open(cloud: Cloud, app: string): Promise<Staging> {
+    const repository = await CallerRepository.fromExample(app, cloud.account);
+    const environment = 'staging';
+    await provision(cloud, {
+      app,
+      environment,
+      folder: repository.folder,
+      repository: repository.name,
+    });
+    const host = await launchHost(cloud, {
+      tags: { App: app, Environment: environment, Name: `${app}-${environment}` },
+      instanceProfile: `${app}-${environment}-host`,
+    });
+    await enrol(cloud, host.instanceId, { app, environment, folder: repository.folder });
+    return new Staging(cloud, repository, host);
+  }
+
+  /** Plays a push to main on the runner; `run` repeats an earlier one as its next attempt. */
+  async push(again?: Run): Promise<Run> {
+    return runWorkflow(this.cloud, {
+      repository: this.repository.name,
+      folder: this.repository.folder,
+      event: 'push',
+      ref: 'refs/heads/main',
+      ...(again && { runId: again.runId, attempt: again.attempt + 1 }),
+    });
+  }
+
+  /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
+  async pushUnderLoad(): Promise<{ run: Run; load: LoadReport }> {
+    const folder = await mkdtemp(join(tmpdir(), 'understudy-load-'));
+    const out = join(folder, 'load.json');
+    const [command = '', ...args] = inFabric(this.cloud, [
+      process.execPath,
+      join(import.meta.dirname, '../load/main.ts'),
+      ...['--url', `http://${this.address}:${PORT}`, '--kind', this.app, '--rate', '60'],
+      ...['--until-stdin-closes', '--out', out],
+    ]);
+    const load = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = once(load, 'exit');
+    try {
+      await Promise.race([
+        once(createInterface(load.stdout), 'line'),
+        ended.then(([code]) => assert.fail(`the load generator ended at once with ${code}`)),
+      ]);
+      const run = await this.push();
+      load.stdin.end();
+      await ended;
+      return { run, load: JSON.parse(await readFile(out, 'utf8')) };
+    } finally {
+      load.kill();
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  /** Runs a command on the host and returns its standard output; fails when the command does. */
+  async ask(...argv: string[]): Promise<string> {
+    const { code, stdout, stderr } = await onHost(this.cloud, this.instanceId, argv);
+    assert.equal(code, 0, `${argv.join(' ')} on ${this.instanceId}: ${stderr}`);
+    return stdout.trim();
+  }
+
+  /** Asks the app as a user would, on its public port. */
+  async get(path: string): Promise<string> {
+    return this.ask('curl', '--silent', '--show-error', '--fail', `http://127.0.0.1:${PORT}${path}`);
+  }
+
+  /** The first 12 digits of the release that is live on the host. */
+  async liveRelease(): Promise<string> {
+    const target = await this.ask('readlink', '--canonicalize', `/srv/${this.app}/current`);
+    return target.split('/').at(-1) ?? '';
+  }
+
+  /** Tells one start of the live release from the next: systemd's invocation of its unit. */
+  async liveInvocation(): Promise<string> {
+    const unit = `${this.app}@${await this.liveRelease()}.service`;
+    return this.ask('systemctl', 'show', '--property=InvocationID', '--value', unit);
+  }
+
+  /** Values of one column of the live database, read by the host's sqlite3. */
+  async column(database: string, query: string): Promise<string[]> {
+    const file = `/srv/${this.app}/shared/${database}`;
+    return (await this.ask('sqlite3', '-readonly', file, query)).split('\n');
+  }
+
+  /** How many calls the app's CI role has made so far. */
+  async apiCalls(): Promise<number> {
+    const lines = (await readFile(join(this.cloud.state, 'calls.jsonl'), 'utf8')).trim().split('\n');
+    const principal = `role/${this.app}-staging-ci`;
+    return lines.filter((line) => JSON.parse(line).principal === principal).length;
+  }
+
+  async close(): Promise<void> {
+    await this.repository.remove();
+  }
+}
