@@ -1,0 +1,23 @@
+import * as core from '@actions/core';
+
+interface StateKey {
+  /** The saved text, or empty. */
+  read(): string;
+  save(value: string): void;
+}
+
+function key(name: string): StateKey {
+  return { read: () => core.getState(name), save: (value) => core.saveState(name, value) };
+}
+
+/** What main leaves for post. GitHub keeps it in plain text: never a secret. */
+export const state = {
+  /** Saved by main; so whoever reads it is post. */
+  isPost: key('is-post'),
+  /** JSON that lets post take up the operation: see the action's own post. */
+  operation: key('operation'),
+  /** The SSM command, once SendCommand has answered. */
+  command: key('command'),
+  /** `true` once main has ended well: result recorded, lease given back. */
+  ended: key('ended'),
+} as const;
