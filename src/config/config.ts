@@ -1,0 +1,99 @@
+import type { Written } from './schema.ts';
+
+/** How a new release takes over from the old one. */
+export type Switch = Written['service']['switch'];
+
+/** A request that a healthy app answers. */
+export interface Check {
+  readonly path: string;
+  readonly status: number;
+  /** The media type that the answer must have, without parameters. */
+  readonly type?: string;
+  /** Fields that the answer must hold at its top level, as JSON. */
+  readonly json?: Readonly<Record<string, string | number | boolean | null>>;
+  readonly timeoutMs: number;
+}
+
+/** The instances with the tags `App` and `Environment`, and how a release comes to them. */
+export interface Environment {
+  readonly name: string;
+  /** The state bucket. */
+  readonly bucket: string;
+  /** Without it the job's own credentials are used. */
+  readonly roleArn?: string;
+  readonly url?: string;
+  readonly rollout: { readonly concurrency: number; readonly errors: number };
+  readonly soakMs: number;
+  readonly bakeMs: number;
+  readonly proofMs: number;
+}
+
+/** understudy.yml, checked, with every default in its place and durations in milliseconds. */
+export interface Config {
+  readonly app: string;
+  readonly region: string;
+  readonly environments: ReadonlyMap<string, Environment>;
+  readonly service: {
+    readonly listen: number;
+    readonly user: string;
+    readonly switch: Switch;
+    readonly notify: boolean;
+    readonly startTimeoutMs: number;
+  };
+  readonly workers: readonly string[];
+  readonly checks: readonly Check[];
+  /** Paths below the shared folder. */
+  readonly data: {
+    readonly databases: readonly string[];
+    readonly include: readonly string[];
+    readonly exclude: readonly string[];
+  };
+  /** How many releases stay on a host. */
+  readonly keep: number;
+}
+
+/** The keys of the file become the names of the code. */
+export function toConfig(written: Written): Config {
+  const { app, region, service, workers, checks, data, keep } = written;
+  return {
+    app,
+    region,
+    environments: new Map(
+      Object.entries(written.environments).map(([name, environment]) => [
+        name,
+        toEnvironment(name, environment),
+      ]),
+    ),
+    service: {
+      listen: service.listen,
+      user: service.user ?? app,
+      switch: service.switch,
+      notify: service.notify,
+      startTimeoutMs: service['start-timeout'],
+    },
+    workers,
+    checks: checks.map(({ path, status, type, json, timeout }) => ({
+      path,
+      status,
+      ...(type !== undefined && { type }),
+      ...(json !== undefined && { json }),
+      timeoutMs: timeout,
+    })),
+    data,
+    keep,
+  };
+}
+
+function toEnvironment(name: string, written: Written['environments'][string]): Environment {
+  const { bucket, 'role-arn': roleArn, url, rollout, soak, bake, proof } = written;
+  return {
+    name,
+    bucket,
+    ...(roleArn !== undefined && { roleArn }),
+    ...(url !== undefined && { url }),
+    rollout,
+    soakMs: soak,
+    bakeMs: bake,
+    proofMs: proof,
+  };
+}

@@ -1,0 +1,11 @@
+import * as z from 'zod/mini';
+import { guidance, schema } from './schema.ts';
+
+/** Where editors find it, from this repository's root. */
+export const jsonSchemaFile = 'docs/understudy.schema.json';
+
+/** The schema of understudy.yml for editors: JSON Schema draft-7 of the file as it is written. */
+export function jsonSchemaText(): string {
+  const jsonSchema = z.toJSONSchema(schema, { target: 'draft-7', io: 'input', metadata: guidance });
+  return `${JSON.stringify({ title: 'understudy.yml', ...jsonSchema }, null, 2)}\n`;
+}

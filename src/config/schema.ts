@@ -1,0 +1,233 @@
+import * as z from 'zod/mini';
+import { durationPattern, toMilliseconds } from './durations.ts';
+
+// Without a locale every message of zod/mini reads "Invalid input".
+z.config(z.locales.en());
+
+/** What a person is told about a key: in the editor, and when its value is wrong. */
+type Guidance = { readonly description: string; readonly examples: readonly unknown[] };
+
+/** The guidance of each schema below; `describeKey` reads it for errors, the JSON Schema for editors. */
+export const guidance = z.registry<Guidance>();
+
+function key<Schema extends z.core.$ZodType>(
+  schema: Schema,
+  description: string,
+  ...examples: unknown[]
+): Schema {
+  guidance.add(schema, { description, examples });
+  return schema;
+}
+
+const matching = (pattern: RegExp) => z.string().check(z.regex(pattern));
+const wholeNumber = (from: number, to: number) => z.int().check(z.minimum(from), z.maximum(to));
+
+/** A duration between two others, in milliseconds once parsed. */
+function duration(from: string, to: string) {
+  const [least, most] = [toMilliseconds(from) ?? 0, toMilliseconds(to) ?? Infinity];
+  return z.pipe(
+    matching(durationPattern),
+    z.transform((written: string, context) => {
+      const milliseconds = toMilliseconds(written) ?? Number.NaN;
+      if (milliseconds < least || milliseconds > most) {
+        context.issues.push({ code: 'custom', input: written, message: `must be from ${from} to ${to}` });
+      }
+      return milliseconds;
+    }),
+  );
+}
+
+/** Lists in which the same thing twice could only be a slip. */
+function distinct<Element extends z.core.SomeType>(element: Element, atMost: number) {
+  return z.array(element).check(
+    z.maxLength(atMost),
+    z.refine((list: unknown[]) => new Set(list).size === list.length, {
+      error: 'must not name the same twice',
+    }),
+  );
+}
+
+export const appName = /^[a-z][a-z0-9-]{1,19}$/;
+const userName = /^(?!root$)[a-z][a-z0-9-]{0,30}$/;
+const workerName = /^[a-z][a-z0-9-]{0,19}$/;
+const bucketName = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
+const regionName = /^[a-z]{2}(-[a-z]+)+-[0-9]$/;
+const roleArn = /^arn:aws[a-z-]*:iam::[0-9]{12}:role\/[A-Za-z0-9+=,.@_/-]{1,500}$/;
+const webAddress = /^https?:\/\/[A-Za-z0-9[\]:._~-]+(\/[!-~]*)?$/;
+const requestPath = /^\/[!-~]{0,500}$/;
+const mediaType = /^[a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*$/;
+// Below the shared folder: no way up or out, nothing that a program could take for an option, no control characters.
+const pathBelow = /^(?![-/])(?!(.*\/)?\.{0,2}(\/|$))[^\p{Cc}\\]{1,255}$/u;
+
+const rollout = z.strictObject({
+  concurrency: key(
+    z.prefault(wholeNumber(1, 50), 1),
+    'How many instances take the release at the same time: a whole number from 1 to 50.',
+    1,
+  ),
+  errors: key(
+    z.prefault(wholeNumber(0, 50), 0),
+    'How many instances may fail before no further one is asked: a whole number from 0 to 50.',
+    0,
+  ),
+});
+
+const environment = z.strictObject({
+  bucket: key(
+    matching(bucketName),
+    'The state bucket: the name of an S3 bucket, without dots.',
+    'chatmrpt-understudy',
+  ),
+  'role-arn': key(
+    z.optional(matching(roleArn)),
+    "The role that the job takes by its OIDC token: the ARN of an IAM role. Without it the job's own credentials are used.",
+    'arn:aws:iam::111122223333:role/chatmrpt-staging-ci',
+  ),
+  url: key(
+    z.optional(matching(webAddress)),
+    'Where people reach this environment, shown in summaries: an http or https address.',
+    'https://staging.example.org',
+  ),
+  rollout: key(z.prefault(rollout, {}), 'How a fleet takes a release.', { concurrency: 1, errors: 0 }),
+  soak: key(
+    z.prefault(duration('0s', '30d'), '24h'),
+    'How long a release must have been healthy in staging before it may come here: a duration up to 30d.',
+    '24h',
+  ),
+  bake: key(
+    z.prefault(duration('0s', '6h'), '10m'),
+    'How long a promoted release is watched before it counts as good: a duration up to 6h.',
+    '10m',
+  ),
+  proof: key(
+    z.prefault(duration('1h', '30d'), '36h'),
+    'How old the newest proof that a backup restores may be: a duration from 1h to 30d.',
+    '36h',
+  ),
+});
+
+const service = z.strictObject({
+  listen: key(
+    wholeNumber(1024, 65_535),
+    'The port that users reach: a whole number from 1024 to 65535.',
+    8080,
+  ),
+  user: key(
+    z.optional(matching(userName)),
+    'The system user that the app runs as, never root: lower-case letters, digits and hyphens. Without it, the name of the app.',
+    'chatmrpt',
+  ),
+  switch: key(
+    z.prefault(z.enum(['pause', 'overlap', 'restart']), 'pause'),
+    'How a new release takes over: pause (requests wait), overlap (both serve for a moment: sessions and assets must be compatible, with no background work in the web process) or restart (for servers that cannot take a socket).',
+    'pause',
+  ),
+  notify: key(
+    z.prefault(z.boolean(), true),
+    'Whether the server tells systemd that it is ready (gunicorn does): true or false.',
+    true,
+  ),
+  'start-timeout': key(
+    z.prefault(duration('1s', '15m'), '60s'),
+    'How long the app may take to start: a duration from 1s to 15m.',
+    '60s',
+  ),
+});
+
+const check = z.strictObject({
+  path: key(matching(requestPath), 'What is asked: a path on the app, beginning with a slash.', '/health'),
+  status: key(
+    z.prefault(wholeNumber(100, 599), 200),
+    'The HTTP status that it must answer: a whole number from 100 to 599.',
+    200,
+  ),
+  type: key(
+    z.optional(matching(mediaType)),
+    'The content type that it must answer: a media type without parameters, in lower case.',
+    'application/json',
+  ),
+  json: key(
+    z.optional(
+      z.record(
+        z.string().check(z.minLength(1), z.maxLength(100)),
+        z.union([z.string().check(z.maxLength(1000)), z.number(), z.boolean(), z.null()]),
+      ),
+    ),
+    'Fields that the answer must hold at its top level, as JSON: names with a string, number, boolean or null each.',
+    { status: 'ok' },
+  ),
+  timeout: key(
+    z.prefault(duration('1s', '2m'), '5s'),
+    'How long the answer may take: a duration from 1s to 2m.',
+    '5s',
+  ),
+});
+
+const path = key(
+  matching(pathBelow),
+  'A path below the shared folder ($UNDERSTUDY_SHARED): relative, without "." or ".." in it.',
+  'app.db',
+);
+
+const data = z.strictObject({
+  databases: key(z.prefault(distinct(path, 20), []), 'The SQLite databases: a list of paths.', ['app.db']),
+  include: key(z.prefault(distinct(path, 50), []), 'What else a backup holds: a list of paths.', ['uploads']),
+  exclude: key(z.prefault(distinct(path, 50), []), 'What a backup leaves out: a list of paths.', ['logs']),
+});
+
+/** understudy.yml as it is written; what parsing gives back has every default and milliseconds for durations. */
+export const schema = key(
+  z.strictObject({
+    app: key(
+      matching(appName),
+      'The name of the app: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter.',
+      'chatmrpt',
+    ),
+    region: key(matching(regionName), 'The AWS region: its code.', 'us-east-2'),
+    environments: key(
+      z
+        .record(
+          key(
+            matching(appName),
+            'The name of an environment: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter.',
+            'staging',
+          ),
+          key(environment, 'An environment: the instances with the tags App and Environment.', {
+            bucket: 'chatmrpt-understudy',
+          }),
+        )
+        .check(
+          z.refine((environments) => Object.keys(environments).length > 0, {
+            error: 'must name at least one',
+          }),
+        ),
+      'The environments: at least one, each with the name that the tag Environment has.',
+      { staging: { bucket: 'chatmrpt-understudy' } },
+    ),
+    service: key(service, 'How the app serves.', { listen: 8080 }),
+    workers: key(
+      z.prefault(distinct(key(matching(workerName), 'The name of a worker.', 'scheduler'), 8), []),
+      'Background programs with a unit of their own: up to 8 names, each with an executable .understudy/workers/<name>.',
+      ['scheduler'],
+    ),
+    checks: key(
+      z
+        .array(key(check, 'A request that a healthy app answers.', { path: '/health' }))
+        .check(z.minLength(1), z.maxLength(20)),
+      'What a healthy app answers: a list of 1 to 20 requests.',
+      [{ path: '/health', type: 'application/json', json: { status: 'ok' } }],
+    ),
+    data: key(z.prefault(data, {}), 'What outlives releases, below $UNDERSTUDY_SHARED.', {
+      databases: ['app.db'],
+    }),
+    keep: key(
+      z.prefault(wholeNumber(2, 50), 5),
+      'How many releases stay on a host: a whole number from 2 to 50.',
+      5,
+    ),
+  }),
+  'What Understudy must know of an app.',
+  { app: 'chatmrpt', region: 'us-east-2' },
+);
+
+export type Written = z.infer<typeof schema>;
