@@ -1,0 +1,60 @@
+import * as core from '@actions/core';
+import type { InputDeclaration, InputsOf } from './declaration.ts';
+import { ConfigurationError } from './errors.ts';
+
+/** Reads every declared input once, strictly: a wrong one is refused with its name and an example. */
+export function readInputs<const Declared extends Readonly<Record<string, InputDeclaration>>>(
+  declared: Declared,
+  read: (name: string) => string = core.getInput,
+): InputsOf<Declared> {
+  const values = Object.entries(declared).map(([name, input]) => [name, readInput(name, input, read(name))]);
+  return Object.fromEntries(values) as InputsOf<Declared>;
+}
+
+function readInput(name: string, input: InputDeclaration, given: string): unknown {
+  const text = given.trim() || defaultOf(input);
+  const how = `Example: ${name}: ${input.example}`;
+  if (text === '') {
+    if (input.required) throw new ConfigurationError({ where: `input ${name}`, what: 'It is missing.', how });
+    return undefined;
+  }
+  try {
+    return input.parse(text);
+  } catch (cause) {
+    const expected = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigurationError({ where: `input ${name}`, what: expected, how, cause });
+  }
+}
+
+/** A default such as `${{ github.token }}` is filled by the runner; without a runner there is none. */
+function defaultOf({ default: text = '' }: InputDeclaration): string {
+  return text.includes('${{') ? '' : text;
+}
+
+/** A shown value: short, in quotes, on one line. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
+
+function matching(pattern: RegExp, expected: string): (text: string) => string {
+  return (text) => {
+    if (!pattern.test(text)) throw new Error(`It must be ${expected}, not ${quote(text)}.`);
+    return text;
+  };
+}
+
+/** The strict parsers. Each takes a text that is not empty, and throws what it expected. */
+export const parsers = {
+  line: matching(/^[^\r\n]+$/, 'one line'),
+  name: matching(/^[a-z][a-z0-9-]{1,19}$/, '2 to 20 small letters, digits or hyphens, a letter first'),
+  digest: matching(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 small hexadecimal digits'),
+  role: matching(/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/, 'the ARN of a role'),
+  oneOf<const Choice extends string>(...choices: readonly Choice[]): (text: string) => Choice {
+    return (text) => {
+      const found = choices.find((choice) => choice === text);
+      if (found === undefined)
+        throw new Error(`It must be one of ${choices.join(', ')}, not ${quote(text)}.`);
+      return found;
+    };
+  },
+} as const;

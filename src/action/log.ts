@@ -1,0 +1,38 @@
+import * as core from '@actions/core';
+
+/** Prints a line of progress. */
+export const say = (line: string): void => core.info(line);
+
+/** Prints a line that only a debug run shows. */
+export const whisper = (line: string): void => core.debug(line);
+
+/** A warning annotation: something is amiss, and the result stands. */
+export const warn = (line: string): void => core.warning(line);
+
+/** Masks a value in everything printed from now on, line by line, for a mask covers one line. */
+export function mask(value: string): void {
+  for (const line of value.split(/\r?\n/)) if (line.trim() !== '') core.setSecret(line);
+}
+
+/** Runs one phase of the action's story in a group of its own, and tells how long it took. */
+export async function phase<Value>(title: string, work: () => Promise<Value>): Promise<Value> {
+  const started = performance.now();
+  core.startGroup(title);
+  let outcome = 'failed after';
+  try {
+    const value = await work();
+    outcome = 'took';
+    return value;
+  } finally {
+    core.endGroup();
+    core.info(`  ${title}: ${outcome} ${inSeconds(performance.now() - started)}`);
+  }
+}
+
+/** Milliseconds for people: `12 ms`, `3.4 s`, `2 min 5 s`. */
+export function inSeconds(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}

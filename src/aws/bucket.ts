@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { callTimeoutMs } from './clients.ts';
+import { isConflict, isNotFound, isPreconditionFailed } from './errors.ts';
+import { type Clock, sleep as realSleep, type Sleep } from './time.ts';
+
+export interface StoredObject {
+  readonly bytes: Buffer;
+  readonly etag: string;
+}
+
+/** The little that we ask of S3. Writes are conditional, all of them. */
+export interface Bucket {
+  readonly name: string;
+  /** S3's time in ms since the epoch, from its last `Date`; all leases are measured by it. */
+  now(): number;
+  /** The object, or undefined when there is none. */
+  read(key: string): Promise<StoredObject | undefined>;
+  /** Whether there is such an object, and the SHA-256 (hex) that S3 keeps of it. */
+  describe(key: string): Promise<{ readonly sha256: string | undefined } | undefined>;
+  /** Writes a new object; gives its ETag, or undefined when the key was taken: perhaps by us, an answer lost. */
+  create(key: string, bytes: Buffer): Promise<string | undefined>;
+  /** Overwrites the object that has this ETag; gives the new ETag, or undefined when it has another by now. */
+  replace(key: string, bytes: Buffer, etag: string): Promise<string | undefined>;
+  /** Every key below a prefix, in order, after `after`. */
+  list(prefix: string, after?: string): Promise<string[]>;
+}
+
+/** An object of JSON as it is stored: readable by people too. */
+export function toJson(value: unknown): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+export function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Big objects need longer than a call's usual time: count on 1 MB a second. */
+function timeoutFor(bytes: number): number {
+  return callTimeoutMs + Math.ceil(bytes / 1000);
+}
+
+/** The client of a bucket and S3's clock: see `createClients`. */
+export interface BucketAccess {
+  readonly s3: S3Client;
+  readonly s3Now: Clock;
+}
+
+export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sleep = realSleep): Bucket {
+  const put = (key: string, body: Buffer, condition: Condition): Promise<string | undefined> =>
+    putOnCondition(s3, { Bucket: name, Key: key, Body: body, ...condition }, body, sleep);
+  return {
+    name,
+    now: s3Now,
+    async read(key) {
+      try {
+        const { Body, ETag } = await s3.send(new GetObjectCommand({ Bucket: name, Key: key }));
+        if (!Body || !ETag) throw new Error(`S3 gave no body of ${key}.`);
+        return { bytes: Buffer.from(await Body.transformToByteArray()), etag: ETag };
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
+    async describe(key) {
+      try {
+        const head = await s3.send(
+          new HeadObjectCommand({ Bucket: name, Key: key, ChecksumMode: 'ENABLED' }),
+        );
+        const digest = head.ChecksumSHA256;
+        return { sha256: digest ? Buffer.from(digest, 'base64').toString('hex') : undefined };
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
+    create: (key, bytes) => put(key, bytes, { IfNoneMatch: '*' }),
+    replace: (key, bytes, etag) => put(key, bytes, { IfMatch: etag }),
+    async list(prefix, after) {
+      const keys: string[] = [];
+      let token: string | undefined;
+      do {
+        const page = await s3.send(
+          new ListObjectsV2Command({
+            Bucket: name,
+            Prefix: prefix,
+            ...(after ? { StartAfter: after } : {}),
+            ...(token ? { ContinuationToken: token } : {}),
+          }),
+        );
+        keys.push(...(page.Contents ?? []).flatMap(({ Key }) => (Key ? [Key] : [])));
+        token = page.NextContinuationToken;
+      } while (token);
+      return keys;
+    },
+  };
+}
+
+type Condition = Pick<PutObjectCommandInput, 'IfMatch' | 'IfNoneMatch'>;
+
+/** Writes on a condition; undefined when it does not hold. A conflict of two at once is tried again. */
+async function putOnCondition(
+  s3: S3Client,
+  input: PutObjectCommandInput,
+  body: Buffer,
+  sleep: Sleep,
+): Promise<string | undefined> {
+  const ChecksumSHA256 = Buffer.from(sha256(body), 'hex').toString('base64');
+  const requestTimeout = timeoutFor(body.length);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return (await s3.send(new PutObjectCommand({ ...input, ChecksumSHA256 }), { requestTimeout })).ETag;
+    } catch (error) {
+      // 404 to If-Match: the object is gone, so it is not the one that we read.
+      if (isPreconditionFailed(error) || (input.IfMatch && isNotFound(error))) return undefined;
+      if (!isConflict(error) || attempt === 5) throw error;
+      await sleep(attempt * 200);
+    }
+  }
+}

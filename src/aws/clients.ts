@@ -1,0 +1,74 @@
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { S3Client } from '@aws-sdk/client-s3';
+import { SSMClient } from '@aws-sdk/client-ssm';
+import { STSClient } from '@aws-sdk/client-sts';
+import { type Credentials, roleCredentials } from './credentials.ts';
+import { tellRefusals } from './errors.ts';
+import { type Clock, watchClock } from './time.ts';
+
+/** How long one call may take, from the first byte sent to the last received. */
+export const callTimeoutMs = 30_000;
+
+interface ClientSettings {
+  readonly region: string;
+  readonly userAgentAppId: string;
+  readonly maxAttempts: number;
+  readonly retryMode: string;
+  readonly requestHandler: {
+    connectionTimeout: number;
+    requestTimeout: number;
+    throwOnRequestTimeout: boolean;
+  };
+}
+
+/** The settings of every client of ours. The endpoint comes from AWS_ENDPOINT_URL, which the SDK reads. */
+export function clientSettings(region: string, maxAttempts = 3): ClientSettings {
+  return {
+    region,
+    userAgentAppId: 'understudy',
+    maxAttempts,
+    retryMode: 'standard',
+    // Without throwOnRequestTimeout the SDK only warns and waits on.
+    requestHandler: { connectionTimeout: 5000, requestTimeout: callTimeoutMs, throwOnRequestTimeout: true },
+  };
+}
+
+export interface Clients {
+  readonly region: string;
+  readonly s3: S3Client;
+  /** S3's own time. */
+  readonly s3Now: Clock;
+  readonly ssm: SSMClient;
+  /** For calls that must not be repeated blindly: SendCommand has no client token. */
+  readonly ssmOnce: SSMClient;
+  readonly ec2: EC2Client;
+  readonly sts: STSClient;
+}
+
+export interface ClientOptions {
+  readonly region: string;
+  /** Assumed with the job's token; without it the ambient credentials are used. */
+  readonly roleArn: string | undefined;
+  readonly identityToken: () => Promise<string>;
+  /** Names us in CloudTrail: 2 to 64 characters of `\w+=,.@-`. */
+  readonly sessionName: string;
+}
+
+/** Makes every client of a run, all with the same credentials. */
+export function createClients({ region, roleArn, identityToken, sessionName }: ClientOptions): Clients {
+  const own: { credentials?: Credentials } = {};
+  if (roleArn) {
+    const sts = new STSClient(clientSettings(region));
+    own.credentials = roleCredentials({ sts, roleArn, sessionName, identityToken });
+  }
+  const settings = { ...clientSettings(region), ...own };
+  const clients = {
+    s3: new S3Client(settings),
+    ssm: new SSMClient(settings),
+    ssmOnce: new SSMClient({ ...clientSettings(region, 1), ...own }),
+    ec2: new EC2Client(settings),
+    sts: new STSClient(settings),
+  };
+  for (const client of Object.values(clients)) tellRefusals(client);
+  return { region, s3Now: watchClock(clients.s3), ...clients };
+}
