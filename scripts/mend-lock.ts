@@ -42,7 +42,9 @@ function platformOf(name: string): Pick<LockedPackage, 'os' | 'cpu' | 'libc'> {
   const os = SYSTEMS.filter((system) => words.includes(system));
   const cpu = PROCESSORS.filter(([word]) => words.includes(word)).map(([, processor]) => processor);
   if (cpu.length !== 1 || (os.length !== 1 && cpu[0] !== 'wasm32')) {
-    throw new Error(`${name}: its name does not tell one system and one processor; teach scripts/mend-lock.ts`);
+    throw new Error(
+      `${name}: its name does not tell one system and one processor; teach scripts/mend-lock.ts`,
+    );
   }
   const musl = words.some((word) => word.startsWith('musl'));
   const glibc = words.some((word) => word.startsWith('gnu') || word === 'glibc');
