@@ -19,8 +19,10 @@ import threading
 import time
 import uuid
 
-HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path.insert(0, HERE)
+BESIDE = os.path.dirname(os.path.realpath(__file__))
+# On a host this file is /usr/bin/amazon-ssm-agent, and its modules lie where programs keep theirs.
+MODULES = BESIDE if os.path.exists(os.path.join(BESIDE, 'worker.py')) else '/usr/lib/amazon-ssm-agent'
+sys.path.insert(0, MODULES)
 
 from document import DocumentError, read_steps  # noqa: E402
 from paths import Paths, read_json, write_json  # noqa: E402
@@ -207,7 +209,7 @@ class Agent:
             if not os.path.exists(path):
                 os.mkfifo(path, 0o600)
             ends.append(os.open(path, os.O_RDWR | os.O_NONBLOCK))
-        script = [sys.executable, os.path.join(HERE, 'worker.py'), self._paths.root, command, *map(str, ends)]
+        script = [sys.executable, os.path.join(MODULES, 'worker.py'), self._paths.root, command, *map(str, ends)]
         process = subprocess.Popen(script, pass_fds=ends, stdin=subprocess.DEVNULL, start_new_session=True)
         bell = os.open(os.path.join(channel, 'bell'), os.O_RDONLY)
         for end in ends:
