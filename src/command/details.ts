@@ -1,0 +1,57 @@
+import * as z from 'zod/mini';
+import { type Bucket, sha256 } from '../aws/bucket.ts';
+
+const step = z.object({
+  name: z.string(),
+  started: z.number(),
+  ended: z.number(),
+  ok: z.boolean(),
+  note: z.optional(z.string()),
+});
+
+const check = z.object({
+  where: z.string(),
+  path: z.string(),
+  ok: z.boolean(),
+  status: z.optional(z.nullable(z.number())),
+  type: z.optional(z.nullable(z.string())),
+  ms: z.optional(z.number()),
+  body: z.optional(z.string()),
+  problem: z.optional(z.string()),
+});
+
+const details = z.object({
+  steps: z.prefault(z.array(step), []),
+  checks: z.prefault(z.array(check), []),
+  log: z.prefault(z.array(z.string()), []),
+});
+
+export type Step = z.infer<typeof step>;
+export type CheckAnswer = z.infer<typeof check>;
+/** What a host tells beside its result line: the steps it took, the checks it asked, the release's last words. */
+export type Details = z.infer<typeof details>;
+
+/** Where a host writes its details. */
+export function detailsKey(app: string, environment: string, operation: string, instance: string): string {
+  return `results/${app}/${environment}/${operation}/${instance}.json`;
+}
+
+/**
+ * Reads what a host wrote, if it is what its result line vouches for; undefined when there is nothing, or something
+ * else: whoever can forge an object could not forge the line.
+ * @param digest SHA-256 (hex) from the result line; empty when the host could write none
+ */
+export async function readDetails(bucket: Bucket, key: string, digest: string): Promise<Details | undefined> {
+  if (digest === '') return undefined;
+  const stored = await bucket.read(key);
+  if (!stored || sha256(stored.bytes) !== digest) return undefined;
+  return parseDetails(stored.bytes.toString('utf8'));
+}
+
+export function parseDetails(text: string): Details | undefined {
+  try {
+    return details.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,137 @@
+import {
+  CancelCommandCommand,
+  type CommandInvocation,
+  ListCommandInvocationsCommand,
+  ListCommandsCommand,
+  type SSMClient,
+} from '@aws-sdk/client-ssm';
+import { isNamed } from '../aws/errors.ts';
+import { type Clock, jitter, type Sleep } from '../aws/time.ts';
+import { commandHasEnded, hasEnded, type Standing, standingOf } from './status.ts';
+
+/** What SSM says of one instance. */
+export interface Invocation {
+  readonly instance: string;
+  readonly standing: Standing;
+  /** SSM's own words, for people. */
+  readonly statusDetails: string;
+  /** The first 2,500 characters of the step's output. */
+  readonly output: string;
+}
+
+export interface Followed {
+  /** One for each expected instance, and for any other that the command reached. */
+  readonly invocations: readonly Invocation[];
+  /** Whether we stopped looking before every instance had ended. */
+  readonly gaveUp: boolean;
+}
+
+interface FollowOptions {
+  readonly ssm: SSMClient;
+  readonly command: string;
+  /** Every instance that must be accounted for. */
+  readonly expected: readonly string[];
+  /** After this long we stop looking. */
+  readonly limitMs: number;
+  readonly sleep: Sleep;
+  readonly now: Clock;
+  readonly signal?: AbortSignal;
+  /** Told when an instance's standing changes. */
+  readonly onChange?: (invocation: Invocation) => void;
+}
+
+const firstWaitMs = 250;
+const longestWaitMs = 1500;
+/** Instances that SSM does not list are given up once the command has ended and this many looks were in vain. */
+const looksAfterEnd = 3;
+
+/**
+ * Follows a command until every expected instance has ended. Counts them itself: the command's own status can say
+ * Success with four of five undeliverable. A refusal by IAM ends it at once (the SDK's waiter would go on asking).
+ */
+export async function followCommand(options: FollowOptions): Promise<Followed> {
+  const { ssm, command, expected, limitMs, sleep, now, signal, onChange = () => {} } = options;
+  const started = now();
+  const seen = new Map<string, Invocation>(expected.map((instance) => [instance, notYet(instance)]));
+  let wait = firstWaitMs;
+  let endedLooks = 0;
+  for (;;) {
+    signal?.throwIfAborted();
+    await sleep(jitter(wait), signal);
+    wait = Math.min(wait * 1.4, longestWaitMs);
+    for (const invocation of await listInvocations(ssm, command)) {
+      if (advance(seen, invocation)) onChange(invocation);
+    }
+    const open = [...seen.values()].filter(({ standing }) => !hasEnded(standing));
+    if (open.length === 0) return { invocations: [...seen.values()], gaveUp: false };
+    if (await parentEnded(ssm, command, open)) endedLooks += 1;
+    if (endedLooks === looksAfterEnd) return { invocations: closeUnlisted(seen), gaveUp: false };
+    if (now() - started > limitMs) return { invocations: [...seen.values()], gaveUp: true };
+  }
+}
+
+function notYet(instance: string): Invocation {
+  return { instance, standing: 'pending', statusDetails: 'not listed', output: '' };
+}
+
+/** Takes news of an instance; an end is never taken back. Says whether its standing changed. */
+function advance(seen: Map<string, Invocation>, news: Invocation): boolean {
+  const before = seen.get(news.instance);
+  if (before && hasEnded(before.standing)) return false;
+  seen.set(news.instance, news);
+  return before?.standing !== news.standing;
+}
+
+/** The parent's status is asked only when what is open may never be listed: it costs a call. */
+async function parentEnded(ssm: SSMClient, command: string, open: readonly Invocation[]): Promise<boolean> {
+  if (open.some(({ standing }) => standing !== 'pending')) return false;
+  const { Commands = [] } = await ssm.send(new ListCommandsCommand({ CommandId: command }));
+  return commandHasEnded(Commands[0]?.Status);
+}
+
+function closeUnlisted(seen: ReadonlyMap<string, Invocation>): Invocation[] {
+  return [...seen.values()].map((invocation) =>
+    hasEnded(invocation.standing) ? invocation : { ...invocation, standing: 'never-ran' },
+  );
+}
+
+async function listInvocations(ssm: SSMClient, command: string): Promise<Invocation[]> {
+  const invocations: Invocation[] = [];
+  let token: string | undefined;
+  do {
+    const page = await listPage(ssm, command, token);
+    invocations.push(...page.invocations.map(toInvocation));
+    token = page.next;
+  } while (token);
+  return invocations;
+}
+
+interface Page {
+  readonly invocations: readonly CommandInvocation[];
+  readonly next: string | undefined;
+}
+
+async function listPage(ssm: SSMClient, CommandId: string, token: string | undefined): Promise<Page> {
+  try {
+    const { CommandInvocations = [], NextToken } = await ssm.send(
+      new ListCommandInvocationsCommand({ CommandId, Details: true, ...(token ? { NextToken: token } : {}) }),
+    );
+    return { invocations: CommandInvocations, next: NextToken };
+  } catch (error) {
+    // Right after SendCommand, SSM may not know the command yet.
+    if (isNamed(error, 'InvocationDoesNotExist', 'InvalidCommandId'))
+      return { invocations: [], next: undefined };
+    throw error;
+  }
+}
+
+function toInvocation(invocation: CommandInvocation): Invocation {
+  const { InstanceId = '', StatusDetails = invocation.Status ?? '', CommandPlugins = [] } = invocation;
+  const output = CommandPlugins.map((plugin) => plugin.Output ?? '').join('\n');
+  return { instance: InstanceId, standing: standingOf(invocation), statusDetails: StatusDetails, output };
+}
+
+/** Asks SSM to cancel a command: it kills our watcher on the host, and hands it to no further instance. */
+export async function cancelCommand(ssm: SSMClient, command: string): Promise<void> {
+  await ssm.send(new CancelCommandCommand({ CommandId: command }));
+}

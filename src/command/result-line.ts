@@ -1,0 +1,76 @@
+import * as z from 'zod/mini';
+import { isOutcome, isReason, type Outcome, type Reason } from '../action/result.ts';
+
+/** What begins the line of the result, the first on stdout. */
+const mark = 'UNDERSTUDY_RESULT ';
+
+const short = z.string().check(z.maxLength(600));
+
+const line = z.object({
+  schema: z.literal(1),
+  action: short,
+  operation: short,
+  result: short.check(z.refine(isOutcome)),
+  reason: short.check(z.refine(isReason)),
+  instance: short,
+  release: z.optional(short),
+  previous: z.optional(short),
+  met: z.optional(z.boolean()),
+  healthy: z.optional(z.boolean()),
+  wait_ms: z.optional(z.number()),
+  down_ms: z.optional(z.number()),
+  sentence: z.optional(short),
+  details: z.optional(z.string().check(z.regex(/^([0-9a-f]{64})?$/))),
+});
+
+const state = z.object({
+  live: z.optional(z.string()),
+  commit: z.optional(z.string()),
+  healthy: z.optional(z.boolean()),
+  fence: z.optional(z.union([z.string(), z.number()])),
+  running: z.optional(z.string()),
+  about: z.optional(
+    z.nullable(
+      z.object({
+        operation: z.optional(z.string()),
+        state: z.optional(z.enum(['running', 'ended', 'interrupted', 'unknown'])),
+        step: z.optional(z.string()),
+        result: z.optional(z.unknown()),
+      }),
+    ),
+  ),
+});
+
+/** What a host's script says of its run. */
+export type HostResult = Omit<z.infer<typeof line>, 'result' | 'reason'> & {
+  readonly result: Outcome;
+  readonly reason: Reason;
+};
+
+/** What `probe` says of a host. */
+export type HostState = z.infer<typeof state>;
+
+/**
+ * The result that a host printed, or undefined when it printed none, or one that was cut (ListCommandInvocations
+ * gives 2,500 characters) or garbled: then nothing may be concluded.
+ */
+export function readResultLine(output: string): HostResult | undefined {
+  const parsed = line.safeParse(findObject(output));
+  return parsed.success ? (parsed.data as HostResult) : undefined;
+}
+
+/** The state in the result line of a probe. */
+export function readState(output: string): HostState | undefined {
+  const parsed = z.extend(line, state.shape).safeParse(findObject(output));
+  return parsed.success ? parsed.data : undefined;
+}
+
+function findObject(output: string): unknown {
+  const found = output.split('\n').find((text) => text.startsWith(mark));
+  if (found === undefined) return undefined;
+  try {
+    return JSON.parse(found.slice(mark.length));
+  } catch {
+    return undefined;
+  }
+}

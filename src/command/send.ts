@@ -1,0 +1,151 @@
+import {
+  type Command,
+  DescribeDocumentCommand,
+  ListCommandsCommand,
+  SendCommandCommand,
+  type SendCommandCommandInput,
+} from '@aws-sdk/client-ssm';
+import { OperationError } from '../action/errors.ts';
+import type { Clients } from '../aws/clients.ts';
+import { isNamed, isThrottled, isUnclear } from '../aws/errors.ts';
+import { jitter, type Sleep } from '../aws/time.ts';
+import { type DocumentName, faultsInParameters } from '../document/parameters.ts';
+
+/** The instances a command is for: all with the tags, or some by name. */
+export type Targets =
+  | { readonly app: string; readonly environment: string }
+  | { readonly instances: readonly string[] };
+
+/** One command to be sent. */
+export interface Order {
+  readonly app: string;
+  readonly document: DocumentName;
+  readonly parameters: Readonly<Record<string, string>> & { readonly operation: string };
+  readonly targets: Targets;
+  /** How many instances at once, and how many may fail before SSM stops handing it out. */
+  readonly rollout: { readonly concurrency: number; readonly errors: number };
+  /** Seconds within which an agent must have taken the command; at least 30. */
+  readonly deliverySeconds: number;
+}
+
+interface Services {
+  readonly clients: Pick<Clients, 'ssm' | 'ssmOnce'>;
+  readonly sleep: Sleep;
+}
+
+/** A document as it is in the account: sending by version and hash notices when it is changed meanwhile. */
+export interface DocumentVersion {
+  readonly name: string;
+  readonly version: string;
+  readonly hash: string;
+}
+
+/** Looks a document up, and refuses when the account has none. */
+export async function findDocument(clients: Pick<Clients, 'ssm'>, name: string): Promise<DocumentVersion> {
+  try {
+    const { Document } = await clients.ssm.send(new DescribeDocumentCommand({ Name: name }));
+    const { DefaultVersion, DocumentVersion, Hash, Status } = Document ?? {};
+    const version = DefaultVersion ?? DocumentVersion;
+    if (!version || !Hash || Status !== 'Active')
+      throw documentMissing(name, `its status is ${Status ?? 'missing'}`);
+    return { name, version, hash: Hash };
+  } catch (error) {
+    if (isNamed(error, 'InvalidDocument', 'InvalidDocumentVersion'))
+      throw documentMissing(name, 'there is none', error);
+    throw error;
+  }
+}
+
+function documentMissing(name: string, why: string, cause?: unknown): OperationError {
+  return new OperationError({
+    reason: 'document-missing',
+    happened: `The command document ${name} is not to be had: ${why}.`,
+    stateNow: 'Nothing was changed.',
+    todo: 'Create or update the stack of infra/documents.yaml with the parameter of your app.',
+    cause,
+  });
+}
+
+/**
+ * Sends a command exactly once as far as we can know, and gives its id. SendCommand has no client token: when its
+ * answer is lost, the command is looked for by its operation first. Sending again is harmless even so, for the
+ * host's journal knows the operation.
+ */
+export async function sendCommand(
+  order: Order,
+  document: DocumentVersion,
+  services: Services,
+): Promise<string> {
+  const faults = faultsInParameters(order.document, order.parameters);
+  if (faults.length > 0) throw new Error(`Bug: ${document.name} would be refused: ${faults.join('; ')}.`);
+  const input = toInput(order, document);
+  for (let attempt = 1; ; attempt += 1) {
+    const tried = await trySend(input, services.clients);
+    if (typeof tried === 'string') return tried;
+    const found = isUnclear(tried.error) ? await findCommand(order, services) : undefined;
+    if (found) return found;
+    if (attempt === 3 || !(isThrottled(tried.error) || isUnclear(tried.error))) throw tried.error;
+    await services.sleep(jitter(attempt * 1000));
+  }
+}
+
+async function trySend(input: SendCommandCommandInput, { ssmOnce }: Services['clients']) {
+  try {
+    const { Command } = await ssmOnce.send(new SendCommandCommand(input));
+    return Command?.CommandId ?? { error: new Error('SSM took the command and gave no id.') };
+  } catch (error) {
+    if (!isNamed(error, 'InvalidDocument', 'InvalidDocumentVersion')) return { error };
+    return { error: documentMissing(input.DocumentName ?? '', 'it was changed or removed just now', error) };
+  }
+}
+
+/** ListCommands shows a command a moment after SendCommand: look a few times. */
+const lookAgainMs = [0, 500, 1500, 3000] as const;
+
+/** The command of an order's operation, if SSM has one. */
+export async function findCommand(
+  { app, document, parameters }: Pick<Order, 'app' | 'document' | 'parameters'>,
+  { clients, sleep }: Services,
+): Promise<string | undefined> {
+  for (const wait of lookAgainMs) {
+    await sleep(wait);
+    const { Commands = [] } = await clients.ssm.send(
+      new ListCommandsCommand({
+        MaxResults: 50,
+        Filters: [{ key: 'DocumentName', value: `${app}-${document}` }],
+      }),
+    );
+    const found = Commands.find((command) => isOf(command, `${app}-${document}`, parameters.operation));
+    if (found?.CommandId) return found.CommandId;
+  }
+  return undefined;
+}
+
+function isOf(command: Command, document: string, operation: string): boolean {
+  return command.DocumentName === document && command.Parameters?.['operation']?.[0] === operation;
+}
+
+function toInput(order: Order, document: DocumentVersion): SendCommandCommandInput {
+  return {
+    DocumentName: document.name,
+    DocumentVersion: document.version,
+    DocumentHash: document.hash,
+    DocumentHashType: 'Sha256',
+    ...toTargets(order.targets),
+    MaxConcurrency: String(order.rollout.concurrency),
+    MaxErrors: String(order.rollout.errors),
+    TimeoutSeconds: Math.max(30, order.deliverySeconds),
+    Parameters: Object.fromEntries(Object.entries(order.parameters).map(([name, value]) => [name, [value]])),
+    Comment: order.parameters.operation.slice(0, 100),
+  };
+}
+
+function toTargets(targets: Targets): Pick<SendCommandCommandInput, 'InstanceIds' | 'Targets'> {
+  if ('instances' in targets) return { InstanceIds: [...targets.instances] };
+  return {
+    Targets: [
+      { Key: 'tag:App', Values: [targets.app] },
+      { Key: 'tag:Environment', Values: [targets.environment] },
+    ],
+  };
+}

@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import * as z from 'zod/mini';
+import { OperationError } from '../action/errors.ts';
+import { type Bucket, type StoredObject, toJson } from '../aws/bucket.ts';
+import { callTimeoutMs } from '../aws/clients.ts';
+import { jitter, type Sleep } from '../aws/time.ts';
+
+/** Who asks for the lease. */
+export interface Holder {
+  /** `owner/name`. */
+  readonly repository: string;
+  readonly run: string;
+  readonly attempt: number;
+  readonly operation: string;
+}
+
+const written = z.object({
+  schema: z.literal(1),
+  state: z.enum(['held', 'released']),
+  /** Grows by one with every new holder; hosts refuse a smaller one than they have seen. */
+  fence: z.int().check(z.minimum(1)),
+  /** ISO time by S3's clock. */
+  expires: z.string(),
+  repository: z.string(),
+  run: z.string(),
+  attempt: z.int(),
+  operation: z.string(),
+  /** Tells our own write from anybody else's when an answer was lost. */
+  nonce: z.string(),
+});
+
+export type Written = z.infer<typeof written>;
+
+export interface Lease {
+  readonly fence: number;
+  /** Fires when the lease is lost, or too little of it is left for one more call: stop changing things. */
+  readonly lost: AbortSignal;
+  /** Gives it back; says so when it was not ours any more. Safe to repeat. */
+  release(): Promise<'released' | 'not ours'>;
+}
+
+export interface LeaseOptions {
+  readonly bucket: Bucket;
+  readonly app: string;
+  readonly environment: string;
+  readonly holder: Holder;
+  readonly sleep: Sleep;
+  /**
+   * Whether the holder in the way is gone for good: its attempt has ended (asked of GitHub) *and* no target runs an
+   * operation (asked by probe). A sentence says why it may not be taken over.
+   */
+  readonly mayTakeOver: (other: Written) => Promise<true | string>;
+}
+
+/** A lease lasts this long, and is renewed at a third of it. */
+const lastsMs = 15 * 60_000;
+const renewMs = lastsMs / 3;
+
+export function leaseKey(app: string, environment: string): string {
+  return `leases/${app}/${environment}.json`;
+}
+
+/** Takes the lease of an environment, or refuses, naming who holds it. It is renewed until it is given back. */
+export async function takeLease(options: LeaseOptions): Promise<Lease> {
+  const { bucket, app, environment } = options;
+  const key = leaseKey(app, environment);
+  for (let attempt = 1; attempt <= 5; attempt += 1) {
+    const before = await bucket.read(key);
+    const other = before && readWritten(before.bytes, key);
+    if (other?.state === 'held') await refuseUnlessGone(other, options);
+    const mine = claim(options, (other?.fence ?? 0) + 1);
+    const etag = await compareAndSwap(bucket, key, mine, before);
+    if (etag) return keepLease(options, key, mine, etag);
+    // Somebody was quicker: look who.
+    await options.sleep(jitter(attempt * 200));
+  }
+  throw leaseHeld('Others keep taking it at the same moment.', environment);
+}
+
+function claim({ bucket, holder }: LeaseOptions, fence: number): Written {
+  return { schema: 1, state: 'held', fence, expires: expiry(bucket), ...holder, nonce: randomUUID() };
+}
+
+function expiry(bucket: Bucket): string {
+  return new Date(bucket.now() + lastsMs).toISOString();
+}
+
+async function refuseUnlessGone(other: Written, { environment, mayTakeOver }: LeaseOptions): Promise<void> {
+  const verdict = await mayTakeOver(other);
+  if (verdict !== true) throw leaseHeld(verdict, environment, other);
+}
+
+function leaseHeld(why: string, environment: string, other?: Written): OperationError {
+  const who = other
+    ? ` by attempt ${other.attempt} of run ${other.run} of ${other.repository} (${other.operation})`
+    : '';
+  return new OperationError({
+    reason: 'lease-held',
+    happened: `The lease of ${environment} is held${who}. ${why}`,
+    stateNow: 'Nothing was changed.',
+    todo: 'Wait until that run has ended; then run this job again.',
+  });
+}
+
+/** Swaps the object; gives its new ETag, or undefined when another was quicker. */
+async function compareAndSwap(
+  bucket: Bucket,
+  key: string,
+  mine: Written,
+  before: StoredObject | undefined,
+): Promise<string | undefined> {
+  const bytes = toJson(mine);
+  const etag = before ? await bucket.replace(key, bytes, before.etag) : await bucket.create(key, bytes);
+  if (etag) return etag;
+  // A 412 is perhaps our own doing: the SDK tried again after an answer was lost. The nonce tells.
+  const now = await bucket.read(key);
+  const isOurs = now && readWritten(now.bytes, key).nonce === mine.nonce && now.bytes.equals(bytes);
+  return isOurs ? now.etag : undefined;
+}
+
+function readWritten(bytes: Buffer, key: string): Written {
+  try {
+    return written.parse(JSON.parse(bytes.toString('utf8')));
+  } catch (cause) {
+    throw new OperationError({
+      reason: 'lease-held',
+      happened: `The object ${key} is not a lease that this version reads.`,
+      stateNow: 'Nothing was changed.',
+      todo: 'See who wrote it. If no operation runs, an operator deletes it.',
+      cause,
+    });
+  }
+}
+
+/** Renews in the background until the lease is given back or lost. */
+function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag: string): Lease {
+  const { bucket, sleep } = options;
+  const [over, lost] = [new AbortController(), new AbortController()];
+  let mine = first;
+  let etag = firstEtag;
+
+  const lose = (why: string): void => {
+    const happened = `The lease of ${options.environment} is lost: ${why}`;
+    lost.abort(
+      new OperationError({
+        reason: 'lease-lost',
+        outcome: 'unknown',
+        happened,
+        stateNow: 'What the host does goes on by itself.',
+        todo: `Send ${options.app}-probe: it tells which release is live, and whether an operation still runs.`,
+      }),
+    );
+  };
+  const swap = async (next: Written): Promise<boolean> => {
+    const swapped = await compareAndSwap(bucket, key, next, { bytes: Buffer.alloc(0), etag });
+    if (swapped) [mine, etag] = [next, swapped];
+    return swapped !== undefined;
+  };
+  const renewing = renewUntil(over.signal, async () => {
+    const left = Date.parse(mine.expires) - bucket.now();
+    try {
+      if (!(await swap({ ...mine, expires: expiry(bucket) }))) lose('somebody else took it.');
+      return !lost.signal.aborted;
+    } catch (error) {
+      // Try again soon; but with less left than one call may take, nothing may be changed any more.
+      if (left < 2 * callTimeoutMs) lose(error instanceof Error ? error.message : String(error));
+      return !lost.signal.aborted;
+    }
+  });
+
+  async function renewUntil(end: AbortSignal, renew: () => Promise<boolean>): Promise<void> {
+    while (!end.aborted) {
+      const left = Date.parse(mine.expires) - bucket.now();
+      // On time at a third; after a failure every 20 s.
+      await sleep(left > lastsMs - renewMs ? renewMs : 20_000, end).catch(() => {});
+      if (end.aborted || !(await renew())) return;
+    }
+  }
+
+  return {
+    fence: first.fence,
+    lost: lost.signal,
+    async release() {
+      over.abort();
+      await renewing;
+      return (await swap({ ...mine, state: 'released' })) ? 'released' : 'not ours';
+    },
+  };
+}
+
+/**
+ * Gives back the lease that an operation of ours left held: what the post step does after main died.
+ * `absent` when it is not held by that operation.
+ */
+export async function releaseLeaseOf(
+  bucket: Bucket,
+  app: string,
+  environment: string,
+  operation: string,
+): Promise<'released' | 'absent'> {
+  const key = leaseKey(app, environment);
+  const before = await bucket.read(key);
+  if (!before) return 'absent';
+  const other = readWritten(before.bytes, key);
+  if (other.state !== 'held' || other.operation !== operation) return 'absent';
+  return (await compareAndSwap(bucket, key, { ...other, state: 'released' }, before)) ? 'released' : 'absent';
+}

@@ -1,0 +1,35 @@
+import { ulid } from 'ulid';
+import { type Bucket, toJson } from '../aws/bucket.ts';
+
+/** One line of the history of an environment; never changed once written. */
+export interface Entry {
+  readonly schema: 1;
+  readonly time: string;
+  readonly operation: string;
+  readonly action: string;
+  readonly app: string;
+  readonly environment: string;
+  readonly actor: string;
+  readonly run: string;
+  readonly result: string;
+  readonly reason: string;
+  readonly sentence: string;
+  readonly release: string;
+  readonly commit: string;
+  readonly seconds: number;
+  readonly instances: readonly {
+    readonly instance: string;
+    readonly result: string;
+    readonly reason: string;
+  }[];
+}
+
+/** Appends an entry. Its key sorts by S3's time. Gives the key. */
+export async function appendEntry(bucket: Bucket, entry: Omit<Entry, 'schema' | 'time'>): Promise<string> {
+  const time = bucket.now();
+  const key = `ledger/${entry.app}/${entry.environment}/${ulid(time)}.json`;
+  const written: Entry = { schema: 1, time: new Date(time).toISOString(), ...entry };
+  // A key of 80 random bits that is taken was taken by us: the answer to a first try was lost.
+  await bucket.create(key, toJson(written));
+  return key;
+}
