@@ -1,0 +1,160 @@
+import { stripVTControlCharacters } from 'node:util';
+import type { PlannedJob } from './workflow.ts';
+
+/** What a job tells the page of its run. */
+export interface Annotation {
+  readonly level: 'error' | 'warning' | 'notice';
+  readonly title: string;
+  readonly message: string;
+}
+
+/** How one job of a run ended. */
+export interface Job {
+  readonly name: string;
+  readonly conclusion: 'success' | 'failure' | 'cancelled' | 'skipped';
+  /** Markdown, all its steps' summaries in their order. */
+  readonly summary: string;
+  readonly annotations: readonly Annotation[];
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+/** What happened in the run just now, as far as GitHub would tell others. */
+export type Moment =
+  | { readonly kind: 'started'; readonly job: PlannedJob }
+  | { readonly kind: 'ended'; readonly job: PlannedJob; readonly conclusion: Job['conclusion'] };
+
+/** One line of `act --json`; act 0.2.89 writes commands, summaries and results as fields of their own. */
+interface ActLine {
+  readonly msg?: string;
+  readonly job?: string;
+  readonly jobID?: string;
+  readonly step?: string;
+  readonly stepID?: readonly string[];
+  readonly raw_output?: boolean;
+  readonly command?: string;
+  readonly arg?: string;
+  readonly name?: string;
+  readonly content?: string;
+  readonly kvPairs?: Readonly<Record<string, string>>;
+  readonly jobResult?: string;
+}
+
+interface JobRecord {
+  started: boolean;
+  conclusion: Job['conclusion'];
+  cancelled: boolean;
+  summary: string;
+  readonly annotations: Annotation[];
+  readonly steps: Map<string, Record<string, string>>;
+}
+
+function parseLine(line: string): ActLine {
+  try {
+    return JSON.parse(line) as ActLine;
+  } catch {
+    return { msg: line };
+  }
+}
+
+function isAnnotation(command: string | undefined): command is Annotation['level'] {
+  return command === 'error' || command === 'warning' || command === 'notice';
+}
+
+/** Collects what the jobs of one run said, from act's log. */
+export class RunLog {
+  readonly #planned: readonly PlannedJob[];
+  readonly #records = new Map<PlannedJob, JobRecord>();
+  readonly #lines: string[] = [];
+
+  constructor(planned: readonly PlannedJob[]) {
+    this.#planned = planned;
+    for (const job of planned) {
+      this.#records.set(job, {
+        started: false,
+        conclusion: 'skipped',
+        cancelled: false,
+        summary: '',
+        annotations: [],
+        steps: new Map(),
+      });
+    }
+  }
+
+  /** Takes one line of act's log; returns it for people, and what it means to others. */
+  take(text: string): { line: string; moment?: Moment } {
+    const entry = parseLine(text);
+    const planned = this.#jobOf(entry);
+    const message = stripVTControlCharacters(entry.msg ?? '').trimEnd();
+    const line = planned ? `[${planned.name}] ${entry.raw_output ? '| ' : ''}${message}` : message;
+    this.#lines.push(line);
+    const moment = planned && this.#note(planned, entry);
+    return moment ? { line, moment } : { line };
+  }
+
+  /** The log as text, one line an event. */
+  get text(): string {
+    return `${this.#lines.join('\n')}\n`;
+  }
+
+  /** The jobs in the order in which the workflow names them. */
+  get jobs(): Job[] {
+    return [...this.#records].map(([planned, record]) => ({
+      name: planned.name,
+      conclusion: record.conclusion,
+      summary: record.summary,
+      annotations: record.annotations,
+      outputs: outputsOf(planned, record),
+    }));
+  }
+
+  // act names a job "<workflow>/<job>", and one of a called workflow "<caller's job>/<workflow>/<job>".
+  #jobOf({ job, jobID }: ActLine): PlannedJob | undefined {
+    const candidates = this.#planned.filter(({ id }) => id === jobID);
+    return (
+      candidates.find(({ calledBy }) => calledBy !== undefined && job?.startsWith(`${calledBy}/`)) ??
+      candidates.find(({ calledBy }) => calledBy === undefined)
+    );
+  }
+
+  #note(job: PlannedJob, entry: ActLine): Moment | undefined {
+    const record = this.#records.get(job);
+    if (!record) return undefined;
+    noteCommand(record, entry);
+    if (entry.jobResult !== undefined) {
+      const conclusion = entry.jobResult === 'success' ? 'success' : 'failure';
+      record.conclusion = record.cancelled || entry.jobResult === 'cancelled' ? 'cancelled' : conclusion;
+      return { kind: 'ended', job, conclusion: record.conclusion };
+    }
+    if (!record.started && entry.step === 'Set up job') {
+      record.started = true;
+      return { kind: 'started', job };
+    }
+    return undefined;
+  }
+}
+
+function noteCommand(
+  record: JobRecord,
+  { command, content, arg, name, kvPairs, msg, stepID }: ActLine,
+): void {
+  if (msg?.startsWith('this step has been cancelled')) record.cancelled = true;
+  if (command === 'summary') record.summary += `${content ?? ''}\n`;
+  if (isAnnotation(command)) {
+    record.annotations.push({ level: command, title: kvPairs?.['title'] ?? '', message: arg ?? '' });
+  }
+  // Steps inside an action have longer paths; their outputs are the action's own business.
+  if (command === 'set-output' && stepID?.length === 1) {
+    const [step = ''] = stepID;
+    record.steps.set(step, { ...record.steps.get(step), [name ?? '']: arg ?? '' });
+  }
+}
+
+function outputsOf(planned: PlannedJob, record: JobRecord): Record<string, string> {
+  const outputs: Record<string, string> = {};
+  for (const [name, expression] of Object.entries(planned.outputs)) {
+    const match = /^\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}$/.exec(expression);
+    const value = match && record.steps.get(match[1] ?? '')?.[match[2] ?? ''];
+    if (value) outputs[name] = value;
+  }
+  return outputs;
+}

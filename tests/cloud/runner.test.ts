@@ -1,0 +1,292 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Run, type RunnerCloud, runWorkflow, type Trigger } from '../../rehearsal/runner/runner.ts';
+
+const OURS = 'understudy-actions/understudy';
+const ZEROS = '0'.repeat(40);
+
+interface Told {
+  readonly method: string;
+  readonly path: string;
+  readonly body: Record<string, string>;
+}
+
+const told: Told[] = [];
+let folder: string;
+let cloud: RunnerCloud;
+let stop: () => void;
+
+/** Plays the stand-ins: remembers what it is told, and answers as they do. */
+async function startRecorder(): Promise<void> {
+  const server = createServer(async (request, response) => {
+    const text = (await request.toArray()).join('');
+    const path = request.url ?? '';
+    told.push({ method: request.method ?? '', path, body: text === '' ? {} : JSON.parse(text) });
+    const answer = path.endsWith('/deployments')
+      ? { id: 7 }
+      : path === '/runs'
+        ? { requestUrl: `http://tokens.test/?job=${told.length}`, requestToken: 'of-the-test' }
+        : { id: 42, visibility: 'private', default_branch: 'main' };
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  cloud = { gatewayUrl: `${url}/aws`, githubUrl: url, oidcUrl: url };
+  stop = () => server.close();
+}
+
+function write(root: string, files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+}
+
+function repositoryOf(name: string, files: Record<string, string>): string {
+  const root = join(folder, name);
+  write(root, files);
+  const git = (...args: string[]) => execFileSync('git', ['-C', root, ...args]);
+  git('init', '--quiet', '--initial-branch=main');
+  git('add', '--all');
+  git(
+    ...['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com'],
+    ...['commit', '--quiet', '-m', 'first'],
+  );
+  return root;
+}
+
+function play(name: string, workflow: string, more: Partial<Trigger> = {}): Promise<Run> {
+  const root = repositoryOf(name, { '.github/workflows/run.yml': workflow, 'kept.txt': 'kept' });
+  return runWorkflow(cloud, {
+    repository: 'acme/app',
+    folder: root,
+    event: 'push',
+    ref: 'refs/heads/main',
+    ours: join(folder, 'ours'),
+    ...more,
+  });
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'understudy-runner-test-'));
+  await startRecorder();
+  write(join(folder, 'ours'), {
+    'actions/wait/action.yml': 'name: wait\nruns: {using: node24, main: main.mjs, post: post.mjs}\n',
+    'actions/wait/main.mjs': `
+      process.on('SIGINT', () => { console.log('::notice title=main::asked to end'); process.exit(1); });
+      setTimeout(() => {}, 60_000);
+      console.log('waiting');`,
+    'actions/wait/post.mjs': `console.log('::notice title=post::cleaned up');`,
+    '.github/workflows/called.yml': `
+on:
+  workflow_call:
+    inputs: {environment: {type: string, required: true}}
+permissions: {}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    permissions: {contents: read}
+    steps:
+      - run: 'echo "::notice title=build::\${ACTIONS_ID_TOKEN_REQUEST_URL:-no tokens}"'
+  deploy:
+    needs: build
+    runs-on: ubuntu-latest
+    environment: \${{ inputs.environment }}
+    permissions: {id-token: write}
+    outputs: {result: '\${{ steps.one.outputs.result }}'}
+    steps:
+      - id: one
+        run: |
+          echo "::notice title=deploy::\${ACTIONS_ID_TOKEN_REQUEST_URL:-no tokens}"
+          echo "result=done" >> "$GITHUB_OUTPUT"
+`,
+  });
+});
+
+afterAll(() => {
+  stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('the local runner', () => {
+  test('gives summary, annotations and outputs of a job, and what GitHub says of the run', async () => {
+    const run = await play(
+      'tells',
+      `
+on: push
+permissions: {contents: read}
+jobs:
+  tell:
+    runs-on: ubuntu-latest
+    outputs: {colour: '\${{ steps.s.outputs.colour }}'}
+    steps:
+      - uses: actions/checkout@${ZEROS}
+      - id: s
+        run: |
+          test "$(cat kept.txt)" = kept
+          echo "colour=red" >> "$GITHUB_OUTPUT"
+          echo "# First" >> "$GITHUB_STEP_SUMMARY"
+          echo "::warning title=Careful::two%0Alines"
+          echo "$GITHUB_REPOSITORY $GITHUB_REPOSITORY_ID $GITHUB_RUN_ID-$GITHUB_RUN_ATTEMPT $GITHUB_REF $GITHUB_API_URL"
+      - run: echo "second" >> "$GITHUB_STEP_SUMMARY"
+`,
+      { runId: 1234, attempt: 2 },
+    );
+    const [job] = run.jobs;
+    expect(run.conclusion).toBe('success');
+    expect(job?.outputs).toEqual({ colour: 'red' });
+    expect(job?.summary).toMatch(/# First\n+second\n/);
+    expect(job?.annotations).toEqual([{ level: 'warning', title: 'Careful', message: 'two\nlines' }]);
+    expect(run.log).toContain(`acme/app 42 1234-2 refs/heads/main ${cloud.githubUrl}`);
+  });
+
+  test('fails the run with the job that failed, and skips the job that needed it', async () => {
+    const run = await play(
+      'fails',
+      `
+on: push
+permissions: {}
+jobs:
+  bad: {runs-on: ubuntu-latest, steps: [{run: 'echo "::error::broken"; exit 3'}]}
+  after: {needs: bad, runs-on: ubuntu-latest, steps: [{run: echo never}]}
+`,
+    );
+    expect(run.conclusion).toBe('failure');
+    expect(run.jobs.map(({ conclusion }) => conclusion)).toEqual(['failure', 'skipped']);
+    expect(run.jobs[0]?.annotations.map(({ message }) => message)).toEqual(['broken']);
+  });
+
+  test('sees the commit of the ref, and nothing uncommitted', async () => {
+    const root = repositoryOf('uncommitted', {
+      '.github/workflows/run.yml': `
+on: {push: {branches: [main]}}
+permissions: {contents: read}
+jobs:
+  look:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@${ZEROS}
+      - run: test ! -e late.txt && test "$(git log -1 --format=%s)" = first
+`,
+    });
+    writeFileSync(join(root, 'late.txt'), 'not committed');
+    const trigger = { repository: 'acme/app', folder: root, event: 'push' } as const;
+    const run = await runWorkflow(cloud, { ...trigger, ref: 'refs/heads/main' });
+    expect(run.conclusion).toBe('success');
+    await expect(runWorkflow(cloud, { ...trigger, ref: 'refs/heads/other' })).rejects.toThrow(
+      'refs/heads/other',
+    );
+  });
+
+  test('hands an artifact from one job to the next, without its mode and without hidden files', async () => {
+    const run = await play(
+      'artifacts',
+      `
+on: push
+permissions: {}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    outputs: {digest: '\${{ steps.up.outputs.artifact-digest }}'}
+    steps:
+      - run: mkdir out && echo bytes > out/file && chmod 755 out/file && echo no > out/.hidden
+      - id: up
+        uses: actions/upload-artifact@${ZEROS}
+        with: {name: thing, path: out, if-no-files-found: error}
+  deploy:
+    needs: build
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/download-artifact@${ZEROS}
+        with: {name: thing, path: in}
+      - run: test "$(cat in/file)" = bytes && test ! -x in/file && test ! -e in/.hidden
+`,
+    );
+    expect(run.log).toContain('Kept 1 file(s) as thing');
+    expect(run.conclusion).toBe('success');
+    expect(run.jobs[0]?.outputs['digest']).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  test('gives tokens to the job that may ask for them alone, and makes the deployment of its environment', async () => {
+    told.length = 0;
+    const run = await play(
+      'tokens',
+      `
+on: push
+permissions: {}
+jobs:
+  staging:
+    permissions: {contents: read, id-token: write}
+    uses: ${OURS}/.github/workflows/called.yml@${ZEROS}
+    with: {environment: staging}
+`,
+    );
+    expect(run.jobs.map(({ name }) => name)).toEqual(['staging / build', 'staging / deploy']);
+    expect(run.jobs[0]?.annotations[0]?.message).toBe('no tokens');
+    expect(run.jobs[1]?.annotations[0]?.message).toMatch(/^http:\/\/tokens\.test/);
+    expect(run.jobs[1]?.outputs).toEqual({ result: 'done' });
+    expect(told.find(({ path }) => path === '/runs')?.body).toMatchObject({
+      sub: 'repo:acme/app:environment:staging',
+      environment: 'staging',
+      repository_id: '42',
+      ref: 'refs/heads/main',
+      job_workflow_ref: `${OURS}/.github/workflows/called.yml@${ZEROS}`,
+    });
+    const states = told
+      .filter(({ path }) => path.includes('/deployments/7/'))
+      .map(({ body }) => body['state']);
+    expect(states).toEqual(['in_progress', 'success']);
+    const statuses = told.filter(({ path }) => path === '/_cloud/runs').map(({ body }) => body['status']);
+    expect(statuses).toEqual(['queued', 'in_progress', 'completed']);
+  });
+
+  test('refuses a call that is granted less than the called workflow requests, as GitHub does', async () => {
+    const workflow = `
+on: push
+permissions: {contents: read}
+jobs:
+  staging: {uses: '${OURS}/.github/workflows/called.yml@${ZEROS}', with: {environment: staging}}
+`;
+    await expect(play('ungranted', workflow)).rejects.toThrow(
+      'staging / deploy requests id-token: write, but its caller grants id-token: none',
+    );
+  });
+
+  test('refuses an action for which it has no stand-in', async () => {
+    const workflow = `
+on: push
+permissions: {}
+jobs: {one: {runs-on: ubuntu-latest, steps: [{uses: other/action@v1}]}}
+`;
+    await expect(play('unknown', workflow)).rejects.toThrow('no stand-in for other/action');
+  });
+
+  test('asks a cancelled step to end, and runs its post step', async () => {
+    const cancelled = new AbortController();
+    const run = await play(
+      'cancelled',
+      `
+on: push
+permissions: {}
+jobs:
+  wait: {runs-on: ubuntu-latest, steps: [{uses: '${OURS}/actions/wait@${ZEROS}'}, {run: echo never-printed}]}
+`,
+      {
+        signal: cancelled.signal,
+        onLine: (line) => {
+          if (line.endsWith('| waiting')) cancelled.abort();
+        },
+      },
+    );
+    expect(run.conclusion).toBe('cancelled');
+    expect(run.jobs[0]?.conclusion).toBe('cancelled');
+    expect(run.jobs[0]?.annotations.map(({ message }) => message)).toEqual(['asked to end', 'cleaned up']);
+    expect(run.log).not.toContain('| never-printed');
+  });
+});
