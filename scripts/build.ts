@@ -100,8 +100,9 @@ function entryOf(name: string): Plugin {
 async function seal(bundle: string, into: string): Promise<void> {
   const options = ['--out', into, '--target', 'es2024', '--no-cache', '--quiet'];
   // ncc passes undefined to fs.existsSync, which Node 24 deprecates aloud.
-  const command = ['--no-deprecation', ncc, 'build', join(bundle, 'index.js'), ...options];
-  await promisify(execFile)(process.execPath, command, { cwd: root });
+  const command = ['--no-deprecation', ncc, 'build', 'index.js', ...options];
+  // It derives module ids from paths below its working directory: ours is a random one, so it must stand in it.
+  await promisify(execFile)(process.execPath, command, { cwd: bundle });
   // dist/package.json says "module" for every action.
   rmSync(join(into, 'package.json'), { force: true });
 }
