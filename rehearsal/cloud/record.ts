@@ -1,0 +1,33 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cacheFolder, stateFolder } from '../ground/places.ts';
+import type { Program } from './programs.ts';
+
+/** What a cloud's own file says of it; written after each program that came up. */
+export interface CloudRecord {
+  readonly name: string;
+  /** Folder of the agent that hosts run; undefined means ours. */
+  readonly agent?: string;
+  readonly programs: readonly Program[];
+}
+
+const fileOf = (name: string): string => join(stateFolder(name), 'cloud.json');
+
+/** The record of a cloud, or undefined when there is none of that name. */
+export function readRecord(name: string): CloudRecord | undefined {
+  const file = fileOf(name);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as CloudRecord) : undefined;
+}
+
+export function writeRecord(record: CloudRecord): void {
+  const file = fileOf(record.name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.part`, JSON.stringify(record, null, 2));
+  renameSync(`${file}.part`, file);
+}
+
+/** The names of all clouds that this user has, running or left behind. */
+export function listClouds(): string[] {
+  const folder = join(cacheFolder(), 'clouds');
+  return existsSync(folder) ? readdirSync(folder).sort() : [];
+}
