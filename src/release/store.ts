@@ -1,0 +1,101 @@
+import * as z from 'zod/mini';
+import { OperationError } from '../action/errors.ts';
+import { type Bucket, toJson } from '../aws/bucket.ts';
+
+/** A release as the build job hands it on. */
+export interface BuiltRelease {
+  /** SHA-256 of the archive, 64 hexadecimal digits. */
+  readonly id: string;
+  /** 40 hexadecimal digits. */
+  readonly commit: string;
+  readonly bytes: Buffer;
+}
+
+/** Which release of a commit is to be deployed. */
+export interface StoredRelease {
+  readonly id: string;
+  /** `first`: ours is the first build of its commit. `again`: it was stored before. `earlier`: an earlier build wins. */
+  readonly build: 'first' | 'again' | 'earlier';
+}
+
+const pointer = z.object({ schema: z.literal(1), release: z.string().check(z.regex(/^[0-9a-f]{64}$/)) });
+
+export function archiveKey(app: string, environment: string, id: string): string {
+  return `releases/${app}/${environment}/${id}.tar.gz`;
+}
+
+export function commitKey(app: string, commit: string): string {
+  return `commits/${app}/${commit}.json`;
+}
+
+/**
+ * Stores a release. Builds of one commit differ in their bytes, so the first one that was stored is the commit's
+ * release for ever, and a re-run deploys that one. Nothing is ever overwritten.
+ */
+export async function storeRelease(
+  bucket: Bucket,
+  app: string,
+  environment: string,
+  built: BuiltRelease,
+): Promise<StoredRelease> {
+  const first = await firstBuildOf(bucket, app, built.commit);
+  if (first && first !== built.id) {
+    await requireArchive(bucket, app, environment, first, built.commit);
+    return { id: first, build: 'earlier' };
+  }
+  await putArchive(bucket, app, environment, built);
+  if (first) return { id: built.id, build: 'again' };
+  const written = toJson({ schema: 1, release: built.id });
+  if (await bucket.create(commitKey(app, built.commit), written)) return { id: built.id, build: 'first' };
+  // Taken meanwhile: by another build, or by ourselves with the answer lost. What it says decides.
+  const winner = await firstBuildOf(bucket, app, built.commit);
+  if (winner === built.id) return { id: built.id, build: 'first' };
+  return { id: await requireArchive(bucket, app, environment, winner ?? '', built.commit), build: 'earlier' };
+}
+
+async function firstBuildOf(bucket: Bucket, app: string, commit: string): Promise<string | undefined> {
+  const key = commitKey(app, commit);
+  const stored = await bucket.read(key);
+  if (!stored) return undefined;
+  try {
+    return pointer.parse(JSON.parse(stored.bytes.toString('utf8'))).release;
+  } catch (cause) {
+    throw storeFailed(`The object ${key} is not one that this version reads.`, cause);
+  }
+}
+
+async function requireArchive(
+  bucket: Bucket,
+  app: string,
+  environment: string,
+  id: string,
+  commit: string,
+): Promise<string> {
+  if (await bucket.describe(archiveKey(app, environment, id))) return id;
+  throw storeFailed(
+    `The first build of commit ${commit.slice(0, 12)} was release ${id.slice(0, 12)}, which is not in ${environment} any more.`,
+  );
+}
+
+async function putArchive(
+  bucket: Bucket,
+  app: string,
+  environment: string,
+  built: BuiltRelease,
+): Promise<void> {
+  const key = archiveKey(app, environment, built.id);
+  if (await bucket.create(key, built.bytes)) return;
+  const there = await bucket.describe(key);
+  if (!there || there.sha256 === undefined || there.sha256 === built.id) return;
+  throw storeFailed(`The object ${key} holds other bytes than its name promises.`);
+}
+
+function storeFailed(happened: string, cause?: unknown): OperationError {
+  return new OperationError({
+    reason: 'store-failed',
+    happened,
+    stateNow: 'Nothing was changed.',
+    todo: 'Make a new commit and push it; look in the bucket for who wrote or removed the object.',
+    cause,
+  });
+}
