@@ -4,7 +4,8 @@ import { type Bucket, sha256 } from '../aws/bucket.ts';
 const step = z.object({
   name: z.string(),
   started: z.number(),
-  ended: z.number(),
+  /** Null for a step that a dead operation was in. */
+  ended: z.nullable(z.number()),
   ok: z.boolean(),
   note: z.optional(z.string()),
 });

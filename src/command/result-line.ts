@@ -4,7 +4,7 @@ import { isOutcome, isReason, type Outcome, type Reason } from '../action/result
 /** What begins the line of the result, the first on stdout. */
 const mark = 'UNDERSTUDY_RESULT ';
 
-const short = z.string().check(z.maxLength(600));
+const short = z.string().check(z.maxLength(2500));
 
 const line = z.object({
   schema: z.literal(1),
@@ -12,7 +12,8 @@ const line = z.object({
   operation: short,
   result: short.check(z.refine(isOutcome)),
   reason: short.check(z.refine(isReason)),
-  instance: short,
+  /** Missing where the host has no settings that would tell it. */
+  instance: z.optional(short),
   release: z.optional(short),
   previous: z.optional(short),
   met: z.optional(z.boolean()),
@@ -55,7 +56,12 @@ export type HostState = z.infer<typeof state>;
  * gives 2,500 characters) or garbled: then nothing may be concluded.
  */
 export function readResultLine(output: string): HostResult | undefined {
-  const parsed = line.safeParse(findObject(output));
+  return toHostResult(findObject(output));
+}
+
+/** A value as a host's result, if it is one. */
+export function toHostResult(value: unknown): HostResult | undefined {
+  const parsed = line.safeParse(value);
   return parsed.success ? (parsed.data as HostResult) : undefined;
 }
 

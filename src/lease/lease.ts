@@ -37,6 +37,8 @@ export interface Lease {
   readonly lost: AbortSignal;
   /** Gives it back; says so when it was not ours any more. Safe to repeat. */
   release(): Promise<'released' | 'not ours'>;
+  /** Stops renewing and leaves it held: a host is still at work, and the post step looks after it. */
+  leave(): Promise<void>;
 }
 
 export interface LeaseOptions {
@@ -180,6 +182,10 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
   return {
     fence: first.fence,
     lost: lost.signal,
+    async leave() {
+      over.abort();
+      await renewing;
+    },
     async release() {
       over.abort();
       await renewing;

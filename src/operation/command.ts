@@ -1,0 +1,101 @@
+import { inSeconds, say } from '../action/log.ts';
+import { type Followed, followCommand, type Invocation } from '../command/follow.ts';
+import { type HostState, readState } from '../command/result-line.ts';
+import { findDocument, type Order, sendCommand, type Targets } from '../command/send.ts';
+import type { DocumentName } from '../document/parameters.ts';
+import type { Operation, Services } from './operation.ts';
+
+/** A command to be run for an operation on some instances. */
+export interface Task {
+  readonly document: DocumentName;
+  /** Beside app, environment, operation and timeout, which every document has. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Seconds that one instance may take. */
+  readonly timeout: number;
+  /** Every instance that must be accounted for. */
+  readonly instances: readonly string[];
+  /** `fleet`: by tags, so that SSM rolls it; otherwise the instances by name, at once. */
+  readonly by: 'fleet' | 'name';
+  /** Told the command's id as soon as it is sent. */
+  readonly onSent?: (command: string) => void;
+}
+
+/** An agent that does not take a command within this time is not there. */
+const deliverySeconds = 120;
+
+/** Sends a command for an operation and follows it to its end on every instance. */
+export async function runCommand(
+  services: Services,
+  operation: Operation,
+  task: Task,
+  signal?: AbortSignal,
+): Promise<Followed> {
+  const { clients, sleep, now } = services;
+  const order = toOrder(operation, task);
+  const document = await findDocument(clients, `${operation.app}-${task.document}`);
+  signal?.throwIfAborted();
+  const command = await sendCommand(order, document, { clients, sleep });
+  task.onSent?.(command);
+  say(`sent ${document.name} version ${document.version} as command ${command}`);
+  const waves = Math.ceil(task.instances.length / order.rollout.concurrency);
+  const started = now();
+  return followCommand({
+    ssm: clients.ssm,
+    command,
+    expected: task.instances,
+    limitMs: (order.deliverySeconds + task.timeout * waves + 30) * 1000,
+    sleep,
+    now,
+    ...(signal && { signal }),
+    onChange: (invocation) => tell(invocation, now() - started),
+  });
+}
+
+function toOrder({ app, environment, id, rollout }: Operation, task: Task): Order {
+  const { document, timeout, instances, by } = task;
+  const targets: Targets = by === 'fleet' ? { app, environment } : { instances };
+  const concurrency = by === 'fleet' ? rollout.concurrency : instances.length;
+  const waves = Math.ceil(instances.length / concurrency);
+  return {
+    app,
+    document,
+    targets,
+    parameters: { app, environment, operation: id, timeout: String(timeout), ...task.parameters },
+    rollout: { concurrency, errors: by === 'fleet' ? rollout.errors : instances.length },
+    deliverySeconds: deliverySeconds + (waves - 1) * timeout,
+  };
+}
+
+function tell({ instance, standing, statusDetails }: Invocation, ms: number): void {
+  say(
+    `${inSeconds(ms).padStart(8)}  ${instance}  ${standing}${standing === 'running' ? '' : ` (${statusDetails})`}`,
+  );
+}
+
+const probeSeconds = 60;
+
+/** What each instance says of itself; an instance that did not answer is not in the map. */
+export async function probe(
+  services: Services,
+  operation: Operation,
+  instances: readonly string[],
+  about = 'none',
+): Promise<Map<string, HostState>> {
+  const parameters = {
+    about,
+    operation: `probe-${services.bucket.now().toFixed(0)}-${operation.id}`.slice(0, 120),
+  };
+  const followed = await runCommand(services, operation, {
+    document: 'probe',
+    parameters,
+    timeout: probeSeconds,
+    instances,
+    by: 'name',
+  });
+  return new Map(
+    followed.invocations.flatMap(({ instance, output }) => {
+      const state = readState(output);
+      return state ? [[instance, state] as const] : [];
+    }),
+  );
+}

@@ -1,0 +1,94 @@
+import { inSeconds } from '../action/log.ts';
+import type { Outcome, Result } from '../action/result.ts';
+import { succeeded } from '../action/result.ts';
+import { type Bar, block, code, escapeMarkdown, table, timeline } from '../action/summary.ts';
+import type { Details, Step } from '../command/details.ts';
+import { describeAnswer, placeOf } from '../health/verdict.ts';
+import type { InstanceOutcome } from './outcome.ts';
+
+/** An instance's outcome with what it told beside it. */
+export interface Told extends InstanceOutcome {
+  readonly more: Details | undefined;
+}
+
+/** All that the summary of an operation shows. */
+export interface Account {
+  /** What was to be done, such as `Deploy to staging`. */
+  readonly title: string;
+  readonly result: Result;
+  /** Lines of the table at the top: a name, and Markdown. */
+  readonly facts: readonly (readonly [string, string])[];
+  readonly instances: readonly Told[];
+}
+
+const marks: Readonly<Record<Outcome, string>> = {
+  done: '✅',
+  unchanged: '✅',
+  reverted: '↩️',
+  refused: '✋',
+  failed: '❌',
+  unknown: '❓',
+};
+
+/** The summary of an operation, in GitHub's Markdown. */
+export function summarise({ title, result, facts, instances }: Account): string {
+  const parts = [
+    `## ${marks[result.result]} ${escapeMarkdown(title)}: ${result.result}`,
+    escapeMarkdown(result.sentence),
+    table(
+      ['', ''],
+      facts.map(([name, value]) => [`**${name}**`, value]),
+    ),
+    ...instances.map((instance) => describeInstance(instance, instances.length === 1)),
+  ];
+  if (!succeeded(result)) parts.push(`### What to do next\n\n${escapeMarkdown(result.todo)}`);
+  return `${parts.join('\n\n')}\n`;
+}
+
+function describeInstance(told: Told, alone: boolean): string {
+  const { instance, result, reason, sentence, more } = told;
+  const parts = [`### ${marks[result]} ${code(instance)}: ${result} (${reason})`];
+  if (!alone) parts.push(escapeMarkdown(sentence));
+  if (more && more.steps.length > 0) parts.push(`**Steps**\n\n${timeline(toBars(more.steps))}`);
+  if (more && more.checks.length > 0) parts.push(`**Checks**\n\n${checkTable(more)}`);
+  if (more && more.log.length > 0 && result !== 'done') {
+    parts.push(`**Last lines of the release's log**\n\n${block(more.log)}`);
+  }
+  return parts.join('\n\n');
+}
+
+/** A step that a dead operation was in has no end: it is shown until the last moment that is known. */
+function toBars(steps: readonly Step[]): Bar[] {
+  const last = Math.max(...steps.map(({ started, ended }) => ended ?? started));
+  return steps.map(({ name, started, ended, ok, note }) => ({
+    name,
+    started,
+    ended: ended ?? last,
+    ok,
+    ...(note && { note }),
+  }));
+}
+
+function checkTable({ checks }: Details): string {
+  return table(
+    ['', 'Asked', 'Answered'],
+    checks.map((check) => [
+      check.ok ? '✓' : '✗',
+      escapeMarkdown(placeOf(check.where)),
+      escapeMarkdown(describeAnswer(check)),
+    ]),
+  );
+}
+
+/** How long users waited, in words; empty when the hosts did not tell. */
+export function describeWait(instances: readonly InstanceOutcome[]): string {
+  const longest = (times: readonly (number | undefined)[]): number =>
+    Math.max(0, ...times.map((ms) => ms ?? 0));
+  if (instances.every(({ wait_ms, down_ms }) => wait_ms === undefined && down_ms === undefined)) return '';
+  const [wait, down] = [
+    longest(instances.map((one) => one.wait_ms)),
+    longest(instances.map((one) => one.down_ms)),
+  ];
+  if (down > 0) return `the app was down for ${inSeconds(down)}`;
+  return wait > 0 ? `requests waited at most ${inSeconds(wait)}` : 'no request waited';
+}
