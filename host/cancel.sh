@@ -1,0 +1,18 @@
+#!/bin/bash
+# Asks operation ABOUT to stop at its next safe point. Killing its watcher would not: the unit does the work.
+# shellcheck shell=bash disable=SC2154
+
+action=cancel
+asked=$state/operations/$about
+
+if [[ ! -f $settings ]]; then
+  tell_only refused not-prepared "This host was never prepared for $app."
+elif [[ $(setting environment) != "$environment" ]]; then
+  tell_only refused wrong-host "This host was prepared for $app in $(setting environment), not in $environment."
+elif [[ -f $asked/line ]]; then
+  tell_only unchanged already-ended "Operation $about has ended: $(jq -r '"\(.result), \(.reason)"' "$asked/line")."
+fi
+# Also before it has begun: a command that is delivered late then stops at its first step.
+install -d -m 0700 "$state/operations" "$asked"
+printf '%s\n' "$operation" | write_whole "$asked/cancel"
+tell_only 'done' cancel-requested "Operation $about stops at its next safe point; after its switch has begun it is carried to its end."

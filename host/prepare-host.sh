@@ -1,0 +1,241 @@
+#!/bin/bash
+# Lays down what an app needs on a host, from scalars alone: users, folders, settings, units. Idempotent. Sent by
+# an operator; CI may not.
+# shellcheck shell=bash disable=SC2154
+
+action=prepare-host
+
+# embed units/app.socket as file_app_socket
+# embed units/app@.service as file_app_service
+# embed units/app-probe@.socket as file_probe_socket
+# embed units/app-alone@.service as file_alone_service
+# embed units/app-alone@.socket as file_alone_socket
+# embed units/app-rehearse@.service as file_rehearse_service
+# embed units/app-rehearse@.socket as file_rehearse_socket
+# embed units/app-pause.service as file_pause_service
+# embed units/app-worker@.service as file_worker_service
+# embed units/understudy-boot@.service as file_boot_service
+# embed units/understudy-recover@.service as file_recover_service
+# embed units/understudy-env@.service as file_env_service
+# embed units/understudy-firewall.service as file_firewall_service
+# embed units/understudy-logrotate.service as file_logrotate_service
+# embed units/understudy-logrotate.timer as file_logrotate_timer
+# embed units/metadata.nft as file_metadata
+# embed units/logrotate.conf as file_logrotate
+# embed units/generator.sh as file_generator
+# embed units/recover.sh as file_recover
+# embed units/environment.sh as file_environment
+
+refuse_host() {
+  [[ -d $journal ]] || tell_only refused unrecognised-host "$1"
+  refuse unrecognised-host "$1"
+}
+
+# ---- what this host must be -------------------------------------------------------------------------------
+
+check_tools() {
+  local tool version
+  for tool in systemctl systemd-run jq curl sqlite3 aws flock setpriv tar gzip sha256sum nft ps nsenter logrotate; do
+    command -v "$tool" >/dev/null || refuse_host "The host lacks $tool."
+  done
+  version=$(systemctl --version | head -n 1 | cut -d ' ' -f 2)
+  ((${version%%[.~-]*} >= 250)) || refuse_host "The host has systemd $version; 250 or later is needed."
+  aws s3api put-object --bucket b --key k --if-none-match '*' --generate-cli-skeleton >/dev/null 2>&1 || refuse_host \
+    "The host's aws ($(aws --version 2>&1 | cut -d ' ' -f 1)) has no 'put-object --if-none-match': install version 2.18 or later, or 1.35."
+}
+
+check_place() {
+  local other
+  if [[ ! -f $settings && -d $home && -n $(ls -A "$home") ]]; then
+    refuse_host "$home exists and is not ours: move it away."
+  fi
+  for other in "/usr/lib/systemd/system/$app."{service,socket} "/etc/systemd/system/$app.service"; do
+    [[ ! -e $other ]] || refuse_host "The host has a unit $other already: choose another name for the app."
+  done
+  if [[ ! -f $settings && -e /etc/systemd/system/$app.socket ]]; then
+    refuse_host "The host has a unit $app.socket already, which is not ours."
+  fi
+  for other in /etc/understudy/*.json; do
+    [[ -f $other && $other != "$settings" ]] || continue
+    [[ $(jq .port "$other") != "$port" ]] || refuse_host "Port $port belongs to the app $(basename "$other" .json)."
+  done
+  if [[ -n $(ss --no-header --listening --tcp --numeric "sport = :$port") ]] && ! is_ours "$port"; then
+    refuse_host "Port $port is held by another program: $(ss --no-header --listening --tcp --numeric --processes "sport = :$port" | grep -o 'users:.*' | head -n 1)."
+  fi
+  if id "$user" >/dev/null 2>&1 && (($(id -u "$user") == 0)); then refuse_host 'The app may not run as root.'; fi
+  [[ $user != understudy-build && $user != "$app-rehearse" ]] || refuse_host "The user $user has another use."
+}
+
+is_ours() {
+  [[ -f $settings && $(setting port) == "$1" ]] &&
+    { systemctl --quiet is-active "$app.socket" || systemctl --quiet is-active "$app@*.service"; }
+}
+
+# ---- what is laid down ------------------------------------------------------------------------------------
+
+make_user() {
+  local name=$1 where=$2
+  id "$name" >/dev/null 2>&1 && return
+  useradd --system --user-group --no-create-home --home-dir "$where" --shell /usr/sbin/nologin "$name"
+  keep_fact changed "user $name"
+}
+
+make_users() {
+  make_user "$user" "$home/shared"
+  make_user understudy-build /nonexistent
+  make_user "$app-rehearse" "$home/shared"
+}
+
+make_folders() {
+  install -d -m 0755 "$home" "$home/releases" /etc/understudy /etc/understudy/logrotate.d /var/lib/understudy "$installed" \
+    /etc/systemd/system-generators
+  install -d -m 0711 "$state"
+  install -d -m 0700 "$state/operations"
+  if [[ ! -d $home/shared ]]; then
+    install -d -m 0750 -o "$user" -g "$(id -g "$user")" "$home/shared"
+  fi
+}
+
+filled() {
+  local text type=exec sockets="Sockets=$app.socket $app-probe@%i.socket" rehearse="Sockets=$app-rehearse@%i.socket"
+  text=$("$1")
+  [[ $notify == false ]] || type=notify
+  if [[ $switch == restart ]]; then sockets='' rehearse=''; fi
+  text=${text//__APP__/$app}
+  text=${text//__USER__/$user}
+  text=${text//__GROUP__/$(id -gn "$user")}
+  text=${text//__PORT__/$port}
+  text=${text//__ENVIRONMENT__/$environment}
+  text=${text//__TYPE__/$type}
+  text=${text//__SOCKETS__/$sockets}
+  printf '%s\n' "${text//__REHEARSE_SOCKETS__/$rehearse}"
+}
+
+lay_file() { # TARGET MODE FUNCTION
+  local target=$1 mode=$2
+  if filled "$3" | cmp --silent - "$target" && [[ $(stat --format=%a:%u "$target") == "${mode#0}:0" ]]; then return; fi
+  filled "$3" | write_whole "$target" "$mode"
+  keep_fact changed "$target"
+}
+
+lay_files() {
+  local units=/etc/systemd/system
+  lay_file "$installed/recover" 0755 file_recover
+  lay_file "$installed/environment" 0755 file_environment
+  lay_file /etc/systemd/system-generators/understudy 0755 file_generator
+  lay_file /etc/understudy/metadata.nft 0644 file_metadata
+  lay_file "/etc/understudy/logrotate.d/$app.conf" 0644 file_logrotate
+  lay_file "/etc/tmpfiles.d/understudy-$app.conf" 0644 file_tmpfiles
+  lay_file "$units/understudy-boot@.service" 0644 file_boot_service
+  lay_file "$units/understudy-recover@.service" 0644 file_recover_service
+  lay_file "$units/understudy-env@.service" 0644 file_env_service
+  lay_file "$units/understudy-firewall.service" 0644 file_firewall_service
+  lay_file "$units/understudy-logrotate.service" 0644 file_logrotate_service
+  lay_file "$units/understudy-logrotate.timer" 0644 file_logrotate_timer
+  lay_file "$units/$app@.service" 0644 file_app_service
+  lay_file "$units/$app-rehearse@.service" 0644 file_rehearse_service
+  lay_file "$units/$app-worker@.service" 0644 file_worker_service
+  if [[ $switch == restart ]]; then return; fi
+  lay_file "$units/$app.socket" 0644 file_app_socket
+  lay_file "$units/$app-pause.service" 0644 file_pause_service
+  lay_file "$units/$app-probe@.socket" 0644 file_probe_socket
+  lay_file "$units/$app-alone@.service" 0644 file_alone_service
+  lay_file "$units/$app-alone@.socket" 0644 file_alone_socket
+  lay_file "$units/$app-rehearse@.socket" 0644 file_rehearse_socket
+}
+
+file_tmpfiles() { printf 'd /run/understudy 0755 root root -\nd /run/understudy/__APP__ 0755 root root -\n'; }
+
+# What root believes from now on.
+lay_settings() {
+  local instance wanted
+  instance=$(instance_id) || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
+  wanted=$(jq -nSc --arg app "$app" --arg environment "$environment" --arg instance "$instance" --arg region "$region" \
+    --arg bucket "$bucket" --arg user "$user" --argjson port "$port" --arg switch "$switch" --argjson notify "$notify" \
+    --arg workers "$workers" '{schema: 1, $app, $environment, $instance, $region, $bucket, $user, $port, $switch, $notify,
+      workers: (if $workers == "none" then [] else $workers | split(",") end)}')
+  if [[ -f $settings && $(jq -Sc 'del(.prepared)' "$settings") == "$wanted" ]]; then return; fi
+  jq --arg prepared "$(date -u +%FT%TZ)" '. + {$prepared}' <<<"$wanted" | write_whole "$settings" 0644
+  keep_fact changed "$settings"
+}
+
+raise_units() {
+  systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
+  if has_fact changed; then systemctl daemon-reload; fi
+  enable_unit understudy-firewall.service
+  enable_unit understudy-logrotate.timer
+  if fact_is_any "/etc/understudy/metadata.nft"; then systemctl restart understudy-firewall.service; fi
+  if [[ $switch != restart ]]; then raise_socket; fi
+}
+
+enable_unit() {
+  if ! systemctl --quiet is-enabled "$1" || ! systemctl --quiet is-active "$1"; then
+    systemctl --quiet enable --now "$1"
+    keep_fact changed "$1"
+  fi
+}
+
+fact_is_any() { journal_lines | jq -en --arg value "$1" '[inputs | select(.fact == "changed") | .value] | index($value)' >/dev/null; }
+
+raise_socket() {
+  if systemctl --quiet is-active "$app.socket"; then
+    # Restarting closes the port for a moment, so only when what it listens on has changed.
+    if ! fact_is_any "/etc/systemd/system/$app.socket"; then return; fi
+    systemctl stop "$app.socket" "$app-pause.service" "$app@*.service"
+  fi
+  systemctl start "$app.socket"
+  keep_fact changed "$app.socket"
+  if [[ -n $(live_release) ]]; then systemctl start --no-block "$app@$(live_release).service"; fi
+}
+
+# Users, hooks and apps must not reach the metadata: tried, not believed.
+check_firewall() {
+  if as_user nobody curl -q --silent --max-time 3 --noproxy '*' --output /dev/null http://169.254.169.254/latest/meta-data/; then
+    refuse_host 'Other users than root still reach the instance metadata.'
+  fi
+  instance_id >/dev/null || refuse_host 'Root no longer reaches the instance metadata.'
+}
+
+# ---- the story --------------------------------------------------------------------------------------------
+
+give_up() {
+  finish "$(failure result)" "$(failure reason | grep . || echo unrecognised-host)" "$(failure sentence)"
+  exit 0
+}
+
+work() {
+  install -d -m 0711 "$state"
+  if ! lock_host 0; then
+    finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host."
+    return
+  fi
+  keep_fact started "$(now_ms)"
+  step recognise recognise
+  step users make_users
+  step folders make_folders
+  step settings lay_settings
+  step files lay_files
+  step units raise_units
+  step firewall check_firewall
+  if has_fact changed; then
+    finish 'done' prepared "The host is prepared for $app in $environment on port $port, switched by $switch."
+  else
+    finish unchanged already-prepared "The host was prepared for $app already; nothing was changed."
+  fi
+}
+
+recognise() {
+  check_tools
+  check_place
+}
+
+case ${1:-watch} in
+watch)
+  command -v jq >/dev/null || { # without it not even a result can be written as the others are
+    printf 'UNDERSTUDY_RESULT {"schema":1,"action":"prepare-host","operation":"%s","result":"refused","reason":"unrecognised-host","sentence":"The host lacks jq.","details":""}\n' "$operation"
+    exit 2
+  }
+  watch
+  ;;
+work) work ;;
+esac

@@ -1,0 +1,36 @@
+#!/bin/bash
+# A systemd generator: derives from the link `current`, the one truth, which release owns the public port and
+# starts at boot. Runs at boot and at each daemon-reload.
+set -euo pipefail
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+
+want() { # UNIT TEMPLATE TARGET
+  mkdir -p "$out/$3.wants"
+  ln -sf "/etc/systemd/system/$2" "$out/$3.wants/$1"
+}
+
+out=$1
+for settings in /etc/understudy/*.json; do
+  [[ -f $settings ]] || continue
+  app=$(basename "$settings" .json)
+  live=$(readlink "/srv/$app/current" || true)
+  live=${live##*/}
+  [[ $live =~ ^[0-9a-f]{12}$ && -d /srv/$app/releases/$live ]] || live=''
+  read -r switch workers < <(jq -r '[.switch, .workers[]] | join(" ")' "$settings")
+  if [[ $switch != restart ]]; then
+    service=$app-pause.service # before the first release, requests wait
+    [[ -z $live ]] || service=$app@$live.service
+    mkdir -p "$out/$app.socket.d"
+    printf '[Socket]\nService=%s\n' "$service" >"$out/$app.socket.d/live.conf"
+    want "$app.socket" "$app.socket" sockets.target
+  fi
+  want "understudy-boot@$app.service" understudy-boot@.service multi-user.target
+  want "understudy-recover@$app.service" understudy-recover@.service multi-user.target
+  [[ -n $live ]] || continue
+  want "$app@$live.service" "$app@.service" multi-user.target
+  for worker in $workers; do
+    want "$app-worker@$worker.service" "$app-worker@.service" multi-user.target
+  done
+  mkdir -p "$out/$app-worker@.service.d"
+  printf '[Service]\nEnvironment=UNDERSTUDY_RELEASE=%s\n' "$live" >"$out/$app-worker@.service.d/live.conf"
+done

@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+
+/** Operations that have a host script, in the order of the documents. */
+export const hostOperations = ['deploy', 'probe', 'cancel', 'prepare-host'] as const;
+export type HostOperation = (typeof hostOperations)[number];
+
+/** SSM's limit for a document's content, in bytes. */
+export const documentLimit = 64 * 1024;
+
+const hostFolder = new URL('../../host/', import.meta.url);
+const embedLine = /^# embed (\S+) as ([a-z_]+)$/;
+
+/**
+ * One self-contained bash script: the parameters, each assigned once in single quotes, then the shared library, then
+ * the operation. `# embed FILE as FUNCTION` in a host script becomes a function that prints that file of `host/`.
+ *
+ * @param parameters values by name, in order: a document's template gives `{{ name }}`, a test the real values
+ * @throws when a value could leave its quotes, or a host script holds what SSM would take for a parameter
+ */
+export function compose(operation: HostOperation, parameters: Record<string, string>): string {
+  return [
+    '#!/bin/bash',
+    'set -euo pipefail',
+    ...Object.entries(parameters).map(([name, value]) => `${name}=${quote(value)}`),
+    ...bodyOf('library.sh'),
+    ...bodyOf(`${operation}.sh`),
+    '',
+  ].join('\n');
+}
+
+function quote(value: string): string {
+  if (/['\\\n]/.test(value)) throw new Error(`A parameter's value may not hold a quote or a line break: ${value}`);
+  return `'${value}'`;
+}
+
+function bodyOf(file: string): string[] {
+  const [shebang, ...lines] = linesOf(file);
+  if (shebang !== '#!/bin/bash') throw new Error(`host/${file} does not begin with #!/bin/bash`);
+  return lines.flatMap(embed);
+}
+
+function embed(line: string): string[] {
+  const [, file, name] = embedLine.exec(line) ?? [];
+  if (file === undefined || name === undefined) return [line];
+  const end = `end_of_${name}`;
+  return [`${name}() {`, `  cat <<'${end}'`, ...linesOf(file), end, '}'];
+}
+
+function linesOf(file: string): string[] {
+  const text = readFileSync(new URL(file, hostFolder), 'utf8');
+  if (text.includes('{{')) throw new Error(`host/${file} holds "{{", which SSM would take for a parameter`);
+  return text.trimEnd().split('\n');
+}
