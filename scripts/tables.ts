@@ -1,0 +1,112 @@
+/**
+ * Writes the tables in the READMEs from each action.yml: `npm run tables`, after a change of one.
+ * A table stands between `<!-- table:inputs -->` and `<!-- /table:inputs -->`; so do `outputs` and, at the root, `actions`.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { parse } from 'yaml';
+
+const root = resolve(import.meta.dirname, '..');
+
+interface Input {
+  readonly description: string;
+  readonly required?: boolean;
+  readonly default?: string;
+}
+
+/** What an action.yml says. */
+export interface ActionManifest {
+  readonly name: string;
+  readonly description: string;
+  readonly inputs?: Readonly<Record<string, Input>>;
+  readonly outputs?: Readonly<Record<string, { readonly description: string }>>;
+  readonly runs: Readonly<Record<string, string>>;
+}
+
+/** Every folder of actions/, whole or not, by name. */
+export function actionFolders(): string[] {
+  const entries = readdirSync(join(root, 'actions'), { withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+}
+
+export function readManifest(name: string): ActionManifest {
+  return parse(readFileSync(join(root, 'actions', name, 'action.yml'), 'utf8')) as ActionManifest;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cell = (text: string): string => text.trim().replaceAll(/\s+/g, ' ').replaceAll('|', '\\|');
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function inputsTable({ inputs = {} }: ActionManifest): string {
+  const given = ({ required, default: value }: Input): string => {
+    if (required) return 'required';
+    return value === undefined || value === '' ? '' : `\`${value}\``;
+  };
+  const rows = Object.entries(inputs).map(([name, input]) => [
+    `\`${name}\``,
+    input.description,
+    given(input),
+  ]);
+  return table(['input', 'what it is', 'default'], rows);
+}
+
+function outputsTable({ outputs = {} }: ActionManifest): string {
+  const rows = Object.entries(outputs).map(([name, { description }]) => [`\`${name}\``, description]);
+  return table(['output', 'what it is'], rows);
+}
+
+function actionsTable(): string {
+  const rows = actionFolders().map((name) => [
+    `[\`${name}\`](actions/${name})`,
+    readManifest(name).description,
+  ]);
+  return table(['action', 'what it does'], rows);
+}
+
+interface Page {
+  /** Path below the root. */
+  readonly path: string;
+  readonly now: string;
+  readonly wanted: string;
+  /** The tables that the page has no place for. */
+  readonly missing: readonly string[];
+}
+
+function page(path: string, tables: Readonly<Record<string, string>>): Page {
+  const file = join(root, path);
+  const now = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  let wanted = now;
+  const missing: string[] = [];
+  for (const [name, text] of Object.entries(tables)) {
+    const [start, end] = [`<!-- table:${name} -->`, `<!-- /table:${name} -->`];
+    const [before, rest] = wanted.split(start, 2);
+    const after = rest?.split(end, 2)[1];
+    if (after === undefined) missing.push(name);
+    else wanted = `${before}${start}\n${text}\n${end}${after}`;
+  }
+  return { path, now, wanted, missing };
+}
+
+/** Every page that holds generated tables, as it is and as it should be. */
+export function pages(): Page[] {
+  const ofActions = actionFolders().map((name) => {
+    const manifest = readManifest(name);
+    const tables = { inputs: inputsTable(manifest), outputs: outputsTable(manifest) };
+    return page(`actions/${name}/README.md`, tables);
+  });
+  return [page('README.md', { actions: actionsTable() }), ...ofActions];
+}
+
+if (import.meta.main) {
+  for (const { path, now, wanted, missing } of pages()) {
+    for (const name of missing) console.error(`${path} has no place for the table of ${name}`);
+    if (now === wanted) continue;
+    writeFileSync(join(root, path), wanted);
+    console.log(`${path} written anew`);
+  }
+}
