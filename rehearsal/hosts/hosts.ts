@@ -70,7 +70,15 @@ export class Hosts {
     await layFabric(this.#options.cloud);
     for (const image of this.#images.readAll()) this.#layers.set(image.id, image);
     for (const host of this.#hosts.readAll()) this.#known.set(host.id, host);
-    for (const host of this.#known.values()) await this.#mendHost(host);
+    for (const host of this.#known.values()) {
+      await this.#mendHost(host).catch((error: unknown) => this.#giveUp(host, error));
+    }
+  }
+
+  // One host that cannot be mended must not keep the others from it.
+  #giveUp(host: HostRecord, error: unknown): void {
+    this.#report(host, error);
+    if (host.state !== 'shutting-down') this.#setState(host, 'stopped');
   }
 
   async #mendHost(host: HostRecord): Promise<void> {
@@ -103,26 +111,10 @@ export class Hosts {
       if (known !== undefined) return this.#view(known);
       const layers = this.#layersOf(image);
       const index = this.#known.size;
-      const disk = { folder: this.#folder(id), sizeGiB: rootGiB };
-      const draft: HostRecord = {
-        id,
-        index,
-        layers,
-        rootGiB,
-        rootHonoured: false,
-        state: 'pending',
-        cut: false,
-      };
+      const nothing = { made: false, rootHonoured: false, state: 'pending', cut: false } as const;
+      const host: HostRecord = { id, index, image: image ?? null, layers, rootGiB, ...nothing };
       // Known before anything is made, so that a crash in between leaves nothing that nobody remembers.
-      this.#remember(draft);
-      const host: HostRecord = { ...draft, rootHonoured: await makeDisk(disk) };
       this.#remember(host);
-      await mountDisk(disk, layers);
-      nameHost(rootOf(disk), {
-        ip: hostAddress(index),
-        region: this.#options.region,
-        fresh: layers.length === 2,
-      });
       await this.#boot(host);
       return this.#view(host);
     });
@@ -229,6 +221,7 @@ export class Hosts {
     this.#setState(host, 'pending');
     await plugHost(cloud, host.index);
     if (host.cut) await setWire(cloud, host.index, 'down');
+    if (!host.made) await this.#make(host);
     await mountDisk(this.#disk(host), host.layers);
     const name = hostNamespace(cloud, host.index);
     host.supervisor = bootMachine({
@@ -240,6 +233,17 @@ export class Hosts {
     });
     this.#remember(host);
     this.#watch(host);
+  }
+
+  async #make(host: HostRecord): Promise<void> {
+    const disk = this.#disk(host);
+    const fresh = host.image === null;
+    await unmountDisk(disk);
+    host.rootHonoured = await makeDisk(disk);
+    await mountDisk(disk, host.layers);
+    nameHost(rootOf(disk), { ip: hostAddress(host.index), region: this.#options.region, fresh });
+    host.made = true;
+    this.#remember(host);
   }
 
   /** Follows a host's machine to its end, and keeps its state true meanwhile. */
@@ -270,9 +274,12 @@ export class Hosts {
 
   async #powerDown(host: HostRecord, milliseconds: number): Promise<void> {
     const until = Date.now() + milliseconds;
-    const leader = leaderOf(host.supervisor);
-    if (leader !== undefined) powerOff(leader);
-    while (isAlive(host.supervisor) && Date.now() < until) await sleep(50);
+    for (let tries = 0; isAlive(host.supervisor) && Date.now() < until; tries++) {
+      // Said again now and then: a systemd that has only just started does not hear it yet.
+      const leader = tries % 10 === 0 ? leaderOf(host.supervisor) : undefined;
+      if (leader !== undefined) powerOff(leader);
+      await sleep(50);
+    }
     if (!isAlive(host.supervisor)) return;
     this.#options.log(`${host.id} did not shut down within ${milliseconds / 1000} s: pulling the plug`);
     this.#kill(host);

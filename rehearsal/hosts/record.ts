@@ -10,11 +10,15 @@ export interface HostRecord {
   readonly id: string;
   /** The host's number in its cloud, never given twice: its address, namespaces and cgroup follow from it. */
   readonly index: number;
+  /** The image that it was launched from; null is the base. */
+  readonly image: string | null;
   /** The layers under its disk, nearest first. */
   readonly layers: readonly string[];
   readonly rootGiB: number;
+  /** Whether its disk is there, named and all. */
+  made: boolean;
   /** Whether the disk really ends at rootGiB. */
-  readonly rootHonoured: boolean;
+  rootHonoured: boolean;
   state: HostState;
   cut: boolean;
   supervisor?: ProcessIdentity;

@@ -52,9 +52,17 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
   if (text === '') return {};
-  const body: unknown = JSON.parse(text);
+  const body = parse(text);
   if (typeof body !== 'object' || body === null) throw new Refusal(400, 'the body is not a JSON object');
   return body as Record<string, unknown>;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function matching(value: unknown, pattern: RegExp): string {
