@@ -36,12 +36,14 @@ interface Play {
   /** Show the output while it comes, rather than give it back only. */
   readonly stream?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
 }
 
 /** Runs a command in a process group of its own; the signal ends the whole group: SIGTERM, then SIGKILL after 20 s. */
 export function runCommand(command: string, args: readonly string[], play: Play): Promise<Ended> {
-  const { signal, stream = false, env = {} } = play;
+  const { signal, stream = false, env = {}, cwd = '.' } = play;
   const child = spawn(command, args, {
+    cwd,
     detached: true,
     env: { ...cleanEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { cacheFolder, pythonTools } from '../rehearsal/ground/places.ts';
 import { build, differences, findActions } from './build.ts';
 import { check, type Found, jest, playAll, runCommand, type Stage } from './stage.ts';
+import { readManifest } from './tables.ts';
 
 process.chdir(resolve(import.meta.dirname, '..'));
 
@@ -112,7 +113,7 @@ async function checkDist(signal: AbortSignal): Promise<Found> {
     const complaints = differences(fresh, 'dist').map((sentence) => `dist/${sentence}: npm run build`);
     const checks = [complaints.length === 0];
     for (const name of findActions()) {
-      const complaint = await startBundle(join(fresh, name, 'index.js'), signal);
+      const complaint = await startBundle(fresh, name, signal);
       checks.push(complaint === undefined);
       if (complaint) complaints.push(complaint);
     }
@@ -123,13 +124,17 @@ async function checkDist(signal: AbortSignal): Promise<Found> {
   }
 }
 
-/** A bundle can build well and die on import: without inputs it must end with its own sentence. */
-async function startBundle(path: string, signal: AbortSignal): Promise<string | undefined> {
-  const { code, output } = await runCommand(process.execPath, [path], { signal });
+/** A bundle can build well and die on import: given nonsense, it must end with its own sentence. */
+async function startBundle(dist: string, name: string, signal: AbortSignal): Promise<string | undefined> {
+  const inputs = Object.keys(readManifest(name).inputs ?? {});
+  const env = Object.fromEntries(inputs.map((input) => [`INPUT_${input.toUpperCase()}`, 'two\nlines']));
+  const { code, output } = await runCommand(process.execPath, [join(name, 'index.js')], {
+    signal,
+    env,
+    cwd: dist,
+  });
   const refusal = /^::error.*::refused \(bad-input\): .+/m.test(output);
-  return code === 1 && refusal
-    ? undefined
-    : `${path} did not refuse missing inputs in a sentence:\n${output}`;
+  return code === 1 && refusal ? undefined : `dist/${name} did not refuse nonsense in a sentence:\n${output}`;
 }
 
 function chosen(names: readonly string[]): readonly Stage[] {
