@@ -1,10 +1,10 @@
 import * as core from '@actions/core';
 import type { OutputDeclaration } from './declaration.ts';
 
-/** Sets the declared outputs; one that is undefined stays unset. */
+/** Sets some of the declared outputs; one that is undefined stays unset. */
 export function writeOutputs<Declared extends Readonly<Record<string, OutputDeclaration>>>(
   _declared: Declared,
-  values: { readonly [Name in keyof Declared]: string | undefined },
+  values: { readonly [Name in keyof Declared]?: string | undefined },
 ): void {
   for (const [name, value] of Object.entries<string | undefined>(values)) {
     if (value !== undefined) core.setOutput(name, value);

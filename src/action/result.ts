@@ -24,7 +24,8 @@ interface Meaning {
   readonly todo: string;
 }
 
-const halted = ['reverted', 'failed'] as const;
+/** An operation that did not get through: the host says whether the old state is back. */
+const halted = ['reverted', 'failed', 'unknown'] as const;
 
 /** The closed list: what the host says (contract of the result line), then what the runner adds. */
 export const reasons = {
@@ -35,12 +36,18 @@ export const reasons = {
   },
   probed: { of: ['done'], sentence: 'The host told its state.', todo: 'Nothing.' },
   prepared: { of: ['done'], sentence: 'The host is prepared for the app.', todo: 'Deploy to it.' },
+  'cancel-requested': {
+    of: ['done'],
+    sentence: 'The operation stops at its next safe point.',
+    todo: 'Probe the host to see when.',
+  },
   packed: { of: ['done'], sentence: 'The release is packed.', todo: 'Deploy it.' },
   'already-live': {
     of: ['unchanged'],
     sentence: 'This very release is live already; nothing was restarted.',
     todo: 'Nothing.',
   },
+  'already-ended': { of: ['unchanged'], sentence: 'The operation has ended already.', todo: 'Nothing.' },
   'already-prepared': {
     of: ['unchanged'],
     sentence: 'The host was prepared for the app already.',
@@ -311,7 +318,7 @@ export function isOutcome(text: string): text is Outcome {
   return Object.hasOwn(outcomes, text);
 }
 
-interface Told0 {
+interface ToldAtRunTime {
   readonly outcome: Outcome;
   readonly reason: Reason;
   readonly sentence?: string;
@@ -324,7 +331,7 @@ interface Told0 {
  * A result from values that are only known at run time. A pair that the list does not allow is a bug or a host of
  * another version: it becomes `unknown`, never a success.
  */
-export function resultOf({ outcome, reason, sentence, todo, met = false, app }: Told0): Result {
+export function resultOf({ outcome, reason, sentence, todo, met = false, app }: ToldAtRunTime): Result {
   const meaning = explain(reason, app);
   const told = { sentence: sentence ?? meaning.sentence, todo: todo ?? meaning.todo };
   const allowed: readonly Outcome[] = reasons[reason].of;

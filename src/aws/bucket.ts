@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import {
   GetObjectCommand,
   HeadObjectCommand,
@@ -8,12 +9,20 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { callTimeoutMs } from './clients.ts';
-import { isConflict, isNotFound, isPreconditionFailed } from './errors.ts';
+import { isConflict, isNotFound, isPreconditionFailed, isThrottled, isUnclear } from './errors.ts';
 import { type Clock, sleep as realSleep, type Sleep } from './time.ts';
 
 export interface StoredObject {
   readonly bytes: Buffer;
   readonly etag: string;
+}
+
+/** A file to be stored as it is; S3 refuses it when its bytes are not those of the digest. */
+export interface FileBody {
+  readonly path: string;
+  readonly size: number;
+  /** Hexadecimal. */
+  readonly sha256: string;
 }
 
 /** The little that we ask of S3. Writes are conditional, all of them. */
@@ -26,7 +35,7 @@ export interface Bucket {
   /** Whether there is such an object, and the SHA-256 (hex) that S3 keeps of it. */
   describe(key: string): Promise<{ readonly sha256: string | undefined } | undefined>;
   /** Writes a new object; gives its ETag, or undefined when the key was taken: perhaps by us, an answer lost. */
-  create(key: string, bytes: Buffer): Promise<string | undefined>;
+  create(key: string, body: Buffer | FileBody): Promise<string | undefined>;
   /** Overwrites the object that has this ETag; gives the new ETag, or undefined when it has another by now. */
   replace(key: string, bytes: Buffer, etag: string): Promise<string | undefined>;
   /** Every key below a prefix, in order, after `after`. */
@@ -54,8 +63,8 @@ export interface BucketAccess {
 }
 
 export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sleep = realSleep): Bucket {
-  const put = (key: string, body: Buffer, condition: Condition): Promise<string | undefined> =>
-    putOnCondition(s3, { Bucket: name, Key: key, Body: body, ...condition }, body, sleep);
+  const put = (key: string, body: Buffer | FileBody, condition: Condition): Promise<string | undefined> =>
+    putOnCondition({ s3, input: { Bucket: name, Key: key, ...condition }, body, sleep });
   return {
     name,
     now: s3Now,
@@ -81,7 +90,7 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
         throw error;
       }
     },
-    create: (key, bytes) => put(key, bytes, { IfNoneMatch: '*' }),
+    create: (key, body) => put(key, body, { IfNoneMatch: '*' }),
     replace: (key, bytes, etag) => put(key, bytes, { IfMatch: etag }),
     async list(prefix, after) {
       const keys: string[] = [];
@@ -105,23 +114,42 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
 
 type Condition = Pick<PutObjectCommandInput, 'IfMatch' | 'IfNoneMatch'>;
 
-/** Writes on a condition; undefined when it does not hold. A conflict of two at once is tried again. */
-async function putOnCondition(
-  s3: S3Client,
-  input: PutObjectCommandInput,
-  body: Buffer,
-  sleep: Sleep,
-): Promise<string | undefined> {
-  const ChecksumSHA256 = Buffer.from(sha256(body), 'hex').toString('base64');
-  const requestTimeout = timeoutFor(body.length);
+interface Put {
+  readonly s3: S3Client;
+  readonly input: PutObjectCommandInput;
+  readonly body: Buffer | FileBody;
+  readonly sleep: Sleep;
+}
+
+/**
+ * Writes on a condition; undefined when it does not hold. A conflict of two at once is tried again, and so is a
+ * file, which the SDK does not read a second time by itself.
+ */
+async function putOnCondition({ s3, input, body, sleep }: Put): Promise<string | undefined> {
+  const requestTimeout = timeoutFor(Buffer.isBuffer(body) ? body.length : body.size);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return (await s3.send(new PutObjectCommand({ ...input, ChecksumSHA256 }), { requestTimeout })).ETag;
+      const { ETag } = await s3.send(new PutObjectCommand({ ...input, ...contentOf(body) }), {
+        requestTimeout,
+      });
+      return ETag;
     } catch (error) {
       // 404 to If-Match: the object is gone, so it is not the one that we read.
       if (isPreconditionFailed(error) || (input.IfMatch && isNotFound(error))) return undefined;
-      if (!isConflict(error) || attempt === 5) throw error;
+      if (attempt === 5 || !mayRepeat(error, body)) throw error;
       await sleep(attempt * 200);
     }
   }
+}
+
+function mayRepeat(error: unknown, body: Buffer | FileBody): boolean {
+  return isConflict(error) || (!Buffer.isBuffer(body) && (isUnclear(error) || isThrottled(error)));
+}
+
+function contentOf(body: Buffer | FileBody): Partial<PutObjectCommandInput> {
+  const [Body, digest] = Buffer.isBuffer(body)
+    ? [body, sha256(body)]
+    : [createReadStream(body.path), body.sha256];
+  const ContentLength = Buffer.isBuffer(body) ? body.length : body.size;
+  return { Body, ContentLength, ChecksumSHA256: Buffer.from(digest, 'hex').toString('base64') };
 }

@@ -48,8 +48,8 @@ export type HostResult = Omit<z.infer<typeof line>, 'result' | 'reason'> & {
   readonly reason: Reason;
 };
 
-/** What `probe` says of a host. */
-export type HostState = z.infer<typeof state>;
+/** What `probe` says of a host, beside whether it could say so. */
+export type HostState = HostResult & z.infer<typeof state>;
 
 /**
  * The result that a host printed, or undefined when it printed none, or one that was cut (ListCommandInvocations
@@ -68,7 +68,7 @@ export function toHostResult(value: unknown): HostResult | undefined {
 /** The state in the result line of a probe. */
 export function readState(output: string): HostState | undefined {
   const parsed = z.extend(line, state.shape).safeParse(findObject(output));
-  return parsed.success ? parsed.data : undefined;
+  return parsed.success ? (parsed.data as HostState) : undefined;
 }
 
 function findObject(output: string): unknown {

@@ -1,7 +1,10 @@
+import { OperationError } from '../action/errors.ts';
 import { say, warn } from '../action/log.ts';
+import { state } from '../action/state.ts';
 import type { GitHub } from '../github/github.ts';
 import { type Lease, takeLease, type Written } from '../lease/lease.ts';
 import { probe } from './command.ts';
+import { saveLeftover } from './leftover.ts';
 import type { Operation, Services } from './operation.ts';
 
 interface Hold {
@@ -27,7 +30,12 @@ export async function holdingLease<Value extends Worked>(
   hold: Hold,
   work: (lease: Lease, signal: AbortSignal) => Promise<Value>,
 ): Promise<Value> {
-  const lease = await takeLeaseOf(hold);
+  saveLeftover(hold.operation, hold.instances);
+  const lease = await takeLeaseOf(hold).catch((error: unknown) => {
+    // Refused, we hold nothing; after any other error we may, so post will look.
+    if (error instanceof OperationError) state.ended.save('true');
+    throw error;
+  });
   const signal = AbortSignal.any([hold.signal, lease.lost]);
   let open = false;
   try {
@@ -38,10 +46,14 @@ export async function holdingLease<Value extends Worked>(
     open = signal.aborted;
     throw error;
   } finally {
-    if (open) await lease.leave();
-    else if ((await lease.release()) === 'not ours')
-      warn('The lease was not ours any more when it was given back.');
+    await (open ? lease.leave() : giveBack(lease));
   }
+}
+
+/** From here on there is nothing for post to do. */
+async function giveBack(lease: Lease): Promise<void> {
+  if ((await lease.release()) === 'not ours') warn('The lease was not ours any more when it was given back.');
+  state.ended.save('true');
 }
 
 async function takeLeaseOf({ services, operation, github, instances }: Hold): Promise<Lease> {

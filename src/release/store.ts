@@ -8,7 +8,9 @@ export interface BuiltRelease {
   readonly id: string;
   /** 40 hexadecimal digits. */
   readonly commit: string;
-  readonly bytes: Buffer;
+  /** The archive, and how many bytes it has. */
+  readonly path: string;
+  readonly size: number;
 }
 
 /** Which release of a commit is to be deployed. */
@@ -84,7 +86,8 @@ async function putArchive(
   built: BuiltRelease,
 ): Promise<void> {
   const key = archiveKey(app, environment, built.id);
-  if (await bucket.create(key, built.bytes)) return;
+  const { path, size, id } = built;
+  if (await bucket.create(key, { path, size, sha256: id })) return;
   const there = await bucket.describe(key);
   if (!there || there.sha256 === undefined || there.sha256 === built.id) return;
   throw storeFailed(`The object ${key} holds other bytes than its name promises.`);

@@ -1,0 +1,62 @@
+import type { Job } from '../../src/action/job.ts';
+import type { Check, Config } from '../../src/config/config.ts';
+import { findEnvironment } from '../../src/config/parse.ts';
+import { describeOperation, type Operation } from '../../src/operation/operation.ts';
+import type { BuiltRelease } from '../../src/release/store.ts';
+
+/** What will be done, decided before anything is. */
+export interface Plan {
+  readonly operation: Operation;
+  readonly release: BuiltRelease;
+  readonly switch: string;
+  readonly checks: readonly Check[];
+  readonly url: string | undefined;
+  /** Seconds that one instance may take. */
+  readonly timeout: number;
+}
+
+interface Asked {
+  readonly environment: string;
+  readonly 'role-arn': string | undefined;
+}
+
+/** Plans a deploy from values alone. */
+export function planDeploy(asked: Asked, job: Job, config: Config, release: BuiltRelease): Plan {
+  const environment = findEnvironment(config, asked.environment);
+  const { app, region } = config;
+  const roleArn = asked['role-arn'];
+  return {
+    operation: describeOperation(job, { action: 'deploy', app, region, environment, roleArn }),
+    release,
+    switch: config.service.switch,
+    checks: config.checks,
+    url: environment.url,
+    timeout: secondsFor(config),
+  };
+}
+
+/**
+ * The rehearsal, the switch and the way back may each take a start and every check; the rest, downloading, unpacking
+ * and copying, gets ten minutes.
+ */
+function secondsFor({ service, checks }: Config): number {
+  const once = service.startTimeoutMs + checks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
+  return 600 + Math.ceil((3 * once) / 1000);
+}
+
+/** The plan in lines, as it is printed. */
+export function describePlan({ operation, release, checks, timeout, ...plan }: Plan): string[] {
+  const { concurrency, errors } = operation.rollout;
+  return [
+    `operation   ${operation.id}`,
+    `release     ${release.id}`,
+    `commit      ${release.commit}`,
+    `to          ${operation.app} on ${operation.environment}, region ${operation.region}`,
+    `bucket      ${operation.bucket}`,
+    `rollout     ${concurrency} at once, ${errors} may fail, ${timeout} s each`,
+    `switch      ${plan.switch}`,
+    ...checks.map(
+      ({ path, status, type }) => `check       ${path} answers ${status}${type ? ` ${type}` : ''}`,
+    ),
+  ];
+}

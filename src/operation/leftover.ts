@@ -1,0 +1,137 @@
+import * as z from 'zod/mini';
+import { phase, say, warn } from '../action/log.ts';
+import { type Result, resultOf } from '../action/result.ts';
+import { state } from '../action/state.ts';
+import { writeSummary } from '../action/summary.ts';
+import { cancelCommand } from '../command/follow.ts';
+import { findCommand } from '../command/send.ts';
+import { releaseLeaseOf } from '../lease/lease.ts';
+import { appendEntry } from '../ledger/ledger.ts';
+import { runCommand } from './command.ts';
+import { connect, type Operation, type Services } from './operation.ts';
+import { type InstanceOutcome, instanceOutcome, overall } from './outcome.ts';
+import { settle } from './settle.ts';
+import { summarise } from './summary.ts';
+
+const saved = z.object({
+  operation: z.object({
+    ...{ id: z.string(), action: z.string(), app: z.string(), region: z.string(), environment: z.string() },
+    ...{ bucket: z.string(), roleArn: z.optional(z.string()), repository: z.string(), run: z.string() },
+    ...{ attempt: z.number(), rollout: z.object({ concurrency: z.number(), errors: z.number() }) },
+  }),
+  instances: z.array(z.string()),
+});
+
+/** What main saves before it takes the lease, so that post can look after it. */
+export function saveLeftover(operation: Operation, instances: readonly string[]): void {
+  state.operation.save(JSON.stringify({ operation, instances }));
+}
+
+/** How long post waits for a host to come to an end; GitHub gives a cancelled job five minutes. */
+const awaitMs = 200_000;
+
+/**
+ * Looks after what main left, because it was cancelled, died, or could not tell: asks for the cancel, awaits it,
+ * says the state, and gives the lease back. Does nothing when main ended well.
+ */
+export async function lookAfterLeftover(): Promise<void> {
+  const left = state.operation.read();
+  if (left === '' || state.ended.read() === 'true') return;
+  const { operation: read, instances } = saved.parse(JSON.parse(left));
+  const { roleArn, ...rest } = read;
+  const operation: Operation = { ...rest, ...(roleArn !== undefined && { roleArn }) };
+  const services = connect(operation);
+  try {
+    const outcomes = await endOperation(services, operation, instances);
+    await tell(services, operation, outcomes);
+  } finally {
+    await giveBack(services, operation);
+  }
+}
+
+async function endOperation(
+  services: Services,
+  operation: Operation,
+  instances: readonly string[],
+): Promise<readonly InstanceOutcome[]> {
+  const { clients, sleep } = services;
+  const { app, id } = operation;
+  const order = { app, document: 'deploy', parameters: { operation: id } } as const;
+  const command = state.command.read() || (await findCommand(order, { clients, sleep }));
+  if (!command) {
+    const result = resultOf({
+      outcome: 'refused',
+      reason: 'cancelled',
+      sentence: 'It was cancelled before any command was sent.',
+    });
+    return instances.map((instance) => instanceOutcome(instance, result, false));
+  }
+  await phase('Ask for the cancel', () => askForCancel(services, operation, command, instances));
+  const unknown = resultOf({ outcome: 'unknown', reason: 'no-result', app });
+  const open = instances.map((instance) => instanceOutcome(instance, unknown, true));
+  const settling = { services, operation, limitMs: awaitMs, neverStarted: 'cancelled' } as const;
+  return phase('Await the hosts', () => settle(open, settling));
+}
+
+/** SSM kills only the watchers, and hands the command to nobody else; the work itself reads a request of its own. */
+async function askForCancel(
+  services: Services,
+  operation: Operation,
+  command: string,
+  instances: readonly string[],
+): Promise<void> {
+  await attempt('SSM could not cancel the command', () => cancelCommand(services.clients.ssm, command));
+  const task = {
+    document: 'cancel',
+    parameters: { about: operation.id, operation: `cancel-${operation.id}`.slice(0, 120) },
+    timeout: 60,
+    instances,
+    by: 'name',
+  } as const;
+  await attempt('The hosts could not be asked to stop', () => runCommand(services, operation, task));
+}
+
+async function attempt(what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function tell(
+  { bucket }: Services,
+  operation: Operation,
+  outcomes: readonly InstanceOutcome[],
+): Promise<void> {
+  const { app, environment, id, action } = operation;
+  const result: Result = overall(outcomes, app);
+  for (const { instance, result, reason, sentence } of outcomes)
+    say(`${instance}  ${result} (${reason}): ${sentence}`);
+  if (outcomes.some(({ open }) => open)) warn(`After the cancel: ${result.sentence} ${result.todo}`);
+  const title = `${app} to ${environment}, after it was stopped`;
+  const instances = outcomes.map((outcome) => ({ ...outcome, more: undefined }));
+  await attempt('The summary could not be written', () =>
+    writeSummary(summarise({ title, result, facts: [['Operation', id]], instances })),
+  );
+  await attempt('The ledger could not be written', () =>
+    appendEntry(bucket, {
+      ...{ operation: id, action, app, environment, actor: '', release: '', commit: '', seconds: 0 },
+      run: `${operation.repository} ${operation.run}/${operation.attempt}`,
+      ...{ result: result.result, reason: result.reason, sentence: result.sentence },
+      instances: outcomes.map(({ instance, result, reason }) => ({ instance, result, reason })),
+    }),
+  );
+}
+
+/** Always: a host that is still at work has its own lock, and refuses the next operation as busy. */
+async function giveBack({ bucket }: Services, { app, environment, id }: Operation): Promise<void> {
+  await attempt('The lease could not be given back', async () => {
+    const released = await releaseLeaseOf(bucket, app, environment, id);
+    say(
+      released === 'released'
+        ? `the lease of ${environment} is given back`
+        : 'the lease is not held by this operation',
+    );
+  });
+}

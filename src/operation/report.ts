@@ -1,0 +1,52 @@
+import * as core from '@actions/core';
+import { causeChain } from '../action/errors.ts';
+import { warn, whisper } from '../action/log.ts';
+import type { Result } from '../action/result.ts';
+import { resultOfError } from '../action/run.ts';
+import { writeSummary } from '../action/summary.ts';
+import { summarise, type Told } from './summary.ts';
+
+/** What is known of an operation so far; its parts fill in as the story goes on, so that a failure tells them too. */
+export interface Report {
+  /** Such as `Deploy to staging`. */
+  title: string;
+  /** By the steady clock, ms. */
+  readonly started: number;
+  facts: [string, string][];
+  instances: readonly Told[];
+  /** What the output `result` holds beside the result itself. */
+  known: Record<string, string>;
+}
+
+/** Tells a story to its end: whatever happens in it becomes a result, and is published once. */
+export async function concluding(title: string, story: (report: Report) => Promise<Result>): Promise<Result> {
+  const report: Report = { title, started: performance.now(), facts: [], instances: [], known: {} };
+  let result: Result;
+  try {
+    result = await story(report);
+  } catch (error) {
+    for (const message of causeChain(error)) whisper(message);
+    if (error instanceof Error && error.stack) whisper(error.stack);
+    result = resultOfError(error);
+  }
+  await publish(report, result);
+  return result;
+}
+
+async function publish(report: Report, result: Result): Promise<void> {
+  const { title, facts, instances, known } = report;
+  core.setOutput(
+    'result',
+    JSON.stringify({ schema: 1, ...result, ...known, instances: instances.map(toOutput) }),
+  );
+  core.setOutput('reason', result.reason);
+  try {
+    await writeSummary(summarise({ title, result, facts, instances }));
+  } catch (error) {
+    warn(`The summary could not be written: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function toOutput({ more: _more, todo: _todo, details: _details, open: _open, ...told }: Told): object {
+  return told;
+}
