@@ -104,37 +104,28 @@ class Worker:
             ['sh', '-c', script], cwd=step.folder, env=environment, process_group=0,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + step.timeout
-        selector = selectors.DefaultSelector()
-        selector.register(process.stdout, selectors.EVENT_READ, 'stdout')
-        selector.register(process.stderr, selectors.EVENT_READ, 'stderr')
-        selector.register(self._cancel, selectors.EVENT_READ)
-        while len(selector.get_map()) > 1:
-            ready = selector.select(max(0, deadline - time.monotonic()))
-            if not ready and time.monotonic() >= deadline:
-                return stop_group(process)
-            for key, _ in ready:
-                if key.fileobj == self._cancel:
-                    self._cancelled = True
+        end = os.pidfd_open(process.pid)
+        with selectors.DefaultSelector() as watched:
+            for source, name in ((process.stdout, 'stdout'), (process.stderr, 'stderr'), (end, 'end'),
+                                 (self._cancel, 'cancel')):
+                watched.register(source, selectors.EVENT_READ, name)
+            while len(watched.get_map()) > 1:  # until nothing but a cancel could still come
+                ready = watched.select(max(0, deadline - time.monotonic()))
+                if not ready and time.monotonic() >= deadline:
                     return stop_group(process)
-                data = os.read(key.fd, 65_536)
-                if data:
-                    append(folder, key.data, data)
-                else:
-                    selector.unregister(key.fileobj)
-        return self._await_end(process, deadline)
-
-    def _await_end(self, process, deadline):
-        """A script may close its output and go on: the same limit and the same cancel hold for it."""
-        with selectors.DefaultSelector() as selector:
-            handle = os.pidfd_open(process.pid)
-            selector.register(handle, selectors.EVENT_READ)
-            selector.register(self._cancel, selectors.EVENT_READ)
-            ready = [key.fileobj for key, _ in selector.select(max(0, deadline - time.monotonic()))]
-            os.close(handle)
-        if handle not in ready:
-            self._cancelled = self._cancel in ready
-            return stop_group(process)
-        code = process.wait()
+                for key, _ in ready:
+                    if key.data == 'cancel':
+                        self._cancelled = True
+                        return stop_group(process)
+                    data = b'' if key.data == 'end' else os.read(key.fd, 65_536)
+                    if data:
+                        append(folder, key.data, data)
+                    else:
+                        watched.unregister(key.fileobj)
+                    if key.data == 'end':
+                        process.wait()  # reaped at once: whether its group still lives must be plain to see
+        os.close(end)
+        code = process.returncode
         return (code, '') if code >= 0 else (128 - code, '')
 
     def _upload(self, step, folder):
