@@ -61,6 +61,13 @@ export const documentParameters = {
       default: 'none',
     },
   },
+  cancel: {
+    ...everywhere,
+    about: {
+      description: 'The operation to stop at its next safe point.',
+      allowedPattern: '^[a-z0-9][a-z0-9-]{7,119}$',
+    },
+  },
   'prepare-host': {
     ...everywhere,
     user: {

@@ -1,0 +1,114 @@
+import { Document, type Scalar, visit } from 'yaml';
+import { compose, documentLimit, type HostOperation, hostOperations } from './compose.ts';
+import { type DocumentParameter, documentParameters } from './parameters.ts';
+
+/** Where the template of the host documents is, from this repository's root. */
+export const templateFile = 'infra/documents.yaml';
+
+/** What each document does, for whoever finds it in the console. */
+const purposes: Record<HostOperation, string> = {
+  deploy:
+    'Understudy: takes a release to this instance, rehearses it on a copy of the data, and switches to it.',
+  probe: 'Understudy: tells the state of this instance. Changes nothing.',
+  cancel: 'Understudy: asks a running operation to stop at its next safe point.',
+  'prepare-host': 'Understudy: lays down what an app needs on an instance. Sent by an operator.',
+};
+
+/**
+ * The CloudFormation template of the host documents, as text. Their content is literal and the same for every app;
+ * only their names differ. CloudFormation puts nothing into it: what looks like `${…}` belongs to bash. It reads YAML
+ * 1.1, in which a bare `off` is false.
+ *
+ * @throws when a document exceeds the 64 KB that SSM takes, or holds what CloudFormation may turn into `?`
+ */
+export function templateText(): string {
+  const template = new Document(outline(), { version: '1.1' });
+  substituteNames(template);
+  return template.toString({ lineWidth: 0, blockQuote: 'literal' });
+}
+
+function outline() {
+  return {
+    AWSTemplateFormatVersion: '2010-09-09',
+    Description:
+      'Understudy: the host operations of an app, as SSM documents. Generated from host/ by npm run documents. Larger than 51,200 bytes: give it by TemplateURL.',
+    Parameters: {
+      App: {
+        Type: 'String',
+        Description: 'The app, as understudy.yml names it.',
+        AllowedPattern: documentParameters.deploy.app.allowedPattern,
+      },
+    },
+    Resources: Object.fromEntries(
+      hostOperations.map((operation) => [logicalId(operation), resource(operation)]),
+    ),
+  };
+}
+
+function resource(operation: HostOperation) {
+  return {
+    Type: 'AWS::SSM::Document',
+    Properties: {
+      Name: `\${App}-${operation}`,
+      DocumentType: 'Command',
+      DocumentFormat: 'JSON',
+      TargetType: '/AWS::EC2::Instance',
+      // The default, Replace, fails for a document that has a name.
+      UpdateMethod: 'NewVersion',
+      Tags: [{ Key: 'App', Value: { Ref: 'App' } }],
+      Content: content(operation),
+    },
+  };
+}
+
+/** One host document: schema 2.2, one step that is named as the operation. */
+export function content(operation: HostOperation) {
+  const parameters: Record<string, DocumentParameter> = documentParameters[operation];
+  const placeholders = Object.keys(parameters).map((name) => [name, `{{ ${name} }}`]);
+  const document = {
+    schemaVersion: '2.2',
+    description: purposes[operation],
+    parameters: Object.fromEntries(
+      Object.entries(parameters).map(([name, parameter]) => [name, { type: 'String', ...parameter }]),
+    ),
+    mainSteps: [
+      {
+        action: 'aws:runShellScript',
+        name: operation,
+        inputs: {
+          timeoutSeconds: '{{ timeout }}',
+          // Lines are joined by newlines, so one text that holds them is the same, and can be read here.
+          runCommand: [compose(operation, Object.fromEntries(placeholders))],
+        },
+      },
+    ],
+  };
+  const text = JSON.stringify(document);
+  const [foreign] = /[^\x20-\x7e]/.exec(text) ?? [];
+  if (foreign !== undefined) {
+    throw new Error(`The document of ${operation} holds ${JSON.stringify(foreign)}; keep host/ in ASCII.`);
+  }
+  const size = Buffer.byteLength(text);
+  if (size > documentLimit) {
+    throw new Error(`The document of ${operation} has ${size} bytes; SSM takes ${documentLimit}.`);
+  }
+  return document;
+}
+
+/** Only names are substituted: `!Sub` in front of each. */
+function substituteNames(template: Document): void {
+  visit(template, {
+    Pair: (_key, pair) => {
+      const value = pair.value as Scalar;
+      if ((pair.key as Scalar).value === 'Name' && /^\$\{App\}-/.test(String(value.value))) {
+        value.tag = '!Sub';
+        return visit.SKIP;
+      }
+      return undefined;
+    },
+  });
+}
+
+function logicalId(operation: HostOperation): string {
+  return operation.replace(/(^|-)([a-z])/g, (_match, _dash, letter: string) => letter.toUpperCase());
+}
