@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { Header, Pax } from 'tar';
+import { Header } from 'tar/header';
+import { Pax } from 'tar/pax';
 import type { Entry } from './entry.ts';
 
 /** Tar counts in blocks of so many bytes. */
