@@ -1,0 +1,61 @@
+import { type Answer, type Call, formOf } from '../call.ts';
+import { ServiceError } from '../errors.ts';
+import { forwardWhole, type WholeAnswer } from '../forward.ts';
+import type { Moto } from '../moto.ts';
+import type { DocumentFormat } from '../ssm/content.ts';
+import type { Documents } from '../ssm/documents.ts';
+
+/** Bytes of a template that a call may carry itself; a larger one goes by TemplateURL. */
+const largestTemplateBody = 51_200;
+
+const changing = ['CreateStack', 'UpdateStack', 'ExecuteChangeSet', 'DeleteStack'];
+
+interface Parts {
+  readonly motoUrl: URL;
+  readonly moto: Moto;
+  readonly documents: Documents;
+}
+
+/** CloudFormation is moto's; the documents that its stacks make are taken over from moto's own SSM. */
+export class CloudFormation {
+  readonly #parts: Parts;
+  /** Documents that came from stacks. */
+  #taken = new Set<string>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async answer(call: Call): Promise<Answer> {
+    checkTemplate(formOf(call));
+    const answer: WholeAnswer = await forwardWhole(this.#parts.motoUrl, call);
+    if (answer.status === 200 && changing.includes(call.action)) await this.#takeDocuments();
+    return answer;
+  }
+
+  async #takeDocuments(): Promise<void> {
+    const { moto, documents } = this.#parts;
+    const listed = await moto.json('AmazonSSM.ListDocuments', { MaxResults: 50 });
+    const names = (listed['DocumentIdentifiers'] as { Name: string; Owner: string }[]).map(
+      (each) => each.Name,
+    );
+    for (const name of names) {
+      const found = await moto.json('AmazonSSM.GetDocument', { Name: name, DocumentVersion: '$LATEST' });
+      documents.takeOver(name, String(found['Content']), found['DocumentFormat'] as DocumentFormat);
+    }
+    for (const name of this.#taken) {
+      if (!names.includes(name)) documents.forget(name);
+    }
+    this.#taken = new Set(names);
+  }
+}
+
+function checkTemplate(form: URLSearchParams): void {
+  const size = Buffer.byteLength(form.get('TemplateBody') ?? '');
+  if (size > largestTemplateBody) {
+    throw new ServiceError(
+      'ValidationError',
+      `1 validation error detected: Value at 'templateBody' must have length less than or equal to ${largestTemplateBody}: it has ${size} bytes; use TemplateURL`,
+    );
+  }
+}
