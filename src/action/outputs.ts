@@ -1,5 +1,6 @@
 import * as core from '@actions/core';
 import type { OutputDeclaration } from './declaration.ts';
+import type { Result } from './result.ts';
 
 /** Sets some of the declared outputs; one that is undefined stays unset. */
 export function writeOutputs<Declared extends Readonly<Record<string, OutputDeclaration>>>(
@@ -9,4 +10,10 @@ export function writeOutputs<Declared extends Readonly<Record<string, OutputDecl
   for (const [name, value] of Object.entries<string | undefined>(values)) {
     if (value !== undefined) core.setOutput(name, value);
   }
+}
+
+/** Sets the outputs `result`, as JSON, and `reason`, which every operation has. */
+export function writeResult(result: Result & Readonly<Record<string, unknown>>): void {
+  core.setOutput('result', JSON.stringify({ schema: 1, ...result }));
+  core.setOutput('reason', result.reason);
 }

@@ -1,6 +1,6 @@
-import * as core from '@actions/core';
 import { causeChain } from '../action/errors.ts';
 import { warn, whisper } from '../action/log.ts';
+import { writeResult } from '../action/outputs.ts';
 import type { Result } from '../action/result.ts';
 import { resultOfError } from '../action/run.ts';
 import { writeSummary } from '../action/summary.ts';
@@ -35,11 +35,7 @@ export async function concluding(title: string, story: (report: Report) => Promi
 
 async function publish(report: Report, result: Result): Promise<void> {
   const { title, facts, instances, known } = report;
-  core.setOutput(
-    'result',
-    JSON.stringify({ schema: 1, ...result, ...known, instances: instances.map(toOutput) }),
-  );
-  core.setOutput('reason', result.reason);
+  writeResult({ ...result, ...known, instances: instances.map(toOutput) });
   try {
     await writeSummary(summarise({ title, result, facts, instances }));
   } catch (error) {
