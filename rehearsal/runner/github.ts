@@ -121,18 +121,19 @@ export class GithubRun {
     await this.#status(made.id, 'in_progress', job.environment);
   }
 
-  async endDeployment(job: PlannedJob, conclusion: Job['conclusion']): Promise<void> {
+  async endDeployment(job: PlannedJob, conclusion: Job['conclusion'], environmentUrl: string): Promise<void> {
     const id = this.#deployments.get(job);
     if (id === undefined || job.environment === undefined) return;
     const state = conclusion === 'success' || conclusion === 'failure' ? conclusion : 'error';
-    await this.#status(id, state, job.environment);
+    await this.#status(id, state, job.environment, environmentUrl);
   }
 
-  async #status(deployment: number, state: string, environment: string): Promise<void> {
+  async #status(deployment: number, state: string, environment: string, url = ''): Promise<void> {
     const { repository, runId } = this.#run;
     await send(`${this.#api}/repos/${repository}/deployments/${deployment}/statuses`, 'POST', {
       state,
       environment,
+      environment_url: url,
       log_url: `https://github.com/${repository}/actions/runs/${runId}`,
     });
   }

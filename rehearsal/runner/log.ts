@@ -21,7 +21,12 @@ export interface Job {
 /** What happened in the run just now, as far as GitHub would tell others. */
 export type Moment =
   | { readonly kind: 'started'; readonly job: PlannedJob }
-  | { readonly kind: 'ended'; readonly job: PlannedJob; readonly conclusion: Job['conclusion'] };
+  | {
+      readonly kind: 'ended';
+      readonly job: PlannedJob;
+      readonly conclusion: Job['conclusion'];
+      readonly environmentUrl: string;
+    };
 
 /** One line of `act --json`; act 0.2.89 writes commands, summaries and results as fields of their own. */
 interface ActLine {
@@ -123,7 +128,8 @@ export class RunLog {
     if (entry.jobResult !== undefined) {
       const conclusion = entry.jobResult === 'success' ? 'success' : 'failure';
       record.conclusion = record.cancelled || entry.jobResult === 'cancelled' ? 'cancelled' : conclusion;
-      return { kind: 'ended', job, conclusion: record.conclusion };
+      const environmentUrl = evaluateSteps(job.environmentUrl ?? '', record);
+      return { kind: 'ended', job, conclusion: record.conclusion, environmentUrl };
     }
     if (!record.started && entry.step === 'Set up job') {
       record.started = true;
@@ -149,12 +155,18 @@ function noteCommand(
   }
 }
 
+/** Fills in `${{ steps.x.outputs.y }}`; what no step said is empty, as on GitHub. */
+function evaluateSteps(template: string, { steps }: JobRecord): string {
+  return template.replace(
+    /\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}/g,
+    (_, step: string, output: string) => steps.get(step)?.[output] ?? '',
+  );
+}
+
 function outputsOf(planned: PlannedJob, record: JobRecord): Record<string, string> {
-  const outputs: Record<string, string> = {};
-  for (const [name, expression] of Object.entries(planned.outputs)) {
-    const match = /^\$\{\{\s*steps\.([\w-]+)\.outputs\.([\w-]+)\s*\}\}$/.exec(expression);
-    const value = match && record.steps.get(match[1] ?? '')?.[match[2] ?? ''];
-    if (value) outputs[name] = value;
-  }
-  return outputs;
+  return Object.fromEntries(
+    Object.entries(planned.outputs)
+      .map(([name, template]) => [name, evaluateSteps(template, record)] as const)
+      .filter(([, value]) => value !== ''),
+  );
 }

@@ -212,7 +212,7 @@ class Teller {
     this.#last = this.#last.then(() =>
       moment.kind === 'started'
         ? this.#github.startDeployment(moment.job)
-        : this.#github.endDeployment(moment.job, moment.conclusion),
+        : this.#github.endDeployment(moment.job, moment.conclusion, moment.environmentUrl),
     );
     // Awaited by `done`; without this a failure in between would end the process.
     this.#last.catch(() => undefined);

@@ -16,6 +16,8 @@ export interface PlannedJob {
   readonly workflowRef: string;
   readonly permissions: Permissions;
   readonly environment?: string;
+  /** Where the environment is reached, as the workflow writes it: may be known only when the job has ended. */
+  readonly environmentUrl?: string;
   /** Declared outputs: name → expression. */
   readonly outputs: Readonly<Record<string, string>>;
   /** Actions of other repositories that its steps use, as `owner/repository[/path]@ref`. */
@@ -52,7 +54,7 @@ interface RawJob {
   readonly uses?: string;
   readonly with?: Record<string, unknown>;
   readonly permissions?: string | Record<string, string>;
-  readonly environment?: string | { name: string };
+  readonly environment?: string | { name: string; url?: string };
   readonly outputs?: Record<string, string>;
   readonly steps?: readonly { uses?: string }[];
 }
@@ -162,7 +164,8 @@ function planJob(
   contexts: Record<string, Record<string, string>>,
   calledBy?: string,
 ): PlannedJob {
-  const environment = typeof job.environment === 'object' ? job.environment.name : job.environment;
+  const { name: environment, url } =
+    typeof job.environment === 'object' ? job.environment : { name: job.environment };
   const ownName = job.name ?? id;
   return {
     id,
@@ -172,6 +175,7 @@ function planJob(
     permissions:
       readPermissions(job.permissions) ?? readPermissions(workflow.permissions) ?? DEFAULT_PERMISSIONS,
     ...(environment !== undefined && { environment: evaluate(environment, contexts) }),
+    ...(url !== undefined && { environmentUrl: url }),
     outputs: job.outputs ?? {},
     uses: (job.steps ?? []).flatMap(({ uses }) => (uses && !uses.startsWith('./') ? [uses] : [])),
   };

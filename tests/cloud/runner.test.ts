@@ -1,44 +1,35 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createGithub } from '../../rehearsal/github/server.ts';
+import { createTokenServer } from '../../rehearsal/oidc/server.ts';
 import { type Run, type RunnerCloud, runWorkflow, type Trigger } from '../../rehearsal/runner/runner.ts';
 
 const OURS = 'understudy-actions/understudy';
 const ZEROS = '0'.repeat(40);
 
-interface Told {
-  readonly method: string;
-  readonly path: string;
-  readonly body: Record<string, string>;
-}
-
-const told: Told[] = [];
+const github = createGithub();
+const tokens = createTokenServer();
 let folder: string;
 let cloud: RunnerCloud;
-let stop: () => void;
 
-/** Plays the stand-ins: remembers what it is told, and answers as they do. */
-async function startRecorder(): Promise<void> {
-  const server = createServer(async (request, response) => {
-    const text = (await request.toArray()).join('');
-    const path = request.url ?? '';
-    told.push({ method: request.method ?? '', path, body: text === '' ? {} : JSON.parse(text) });
-    const answer = path.endsWith('/deployments')
-      ? { id: 7 }
-      : path === '/runs'
-        ? { requestUrl: `http://tokens.test/?job=${told.length}`, requestToken: 'of-the-test' }
-        : { id: 42, visibility: 'private', default_branch: 'main' };
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-  });
+async function urlOf(server: Server): Promise<string> {
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  cloud = { gatewayUrl: `${url}/aws`, githubUrl: url, oidcUrl: url };
-  stop = () => server.close();
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function getJson<T>(path: string): Promise<T> {
+  return (await fetch(`${cloud.githubUrl}${path}`)).json() as Promise<T>;
+}
+
+/** The claims of a token, unverified: the token server's own test verifies. */
+function claimsIn(token: string): Record<string, string> {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
 }
 
 function write(root: string, files: Record<string, string>): void {
@@ -75,7 +66,7 @@ function play(name: string, workflow: string, more: Partial<Trigger> = {}): Prom
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'understudy-runner-test-'));
-  await startRecorder();
+  cloud = { gatewayUrl: 'http://127.0.0.1:9', githubUrl: await urlOf(github), oidcUrl: await urlOf(tokens) };
   write(join(folder, 'ours'), {
     'actions/wait/action.yml': 'name: wait\nruns: {using: node24, main: main.mjs, post: post.mjs}\n',
     'actions/wait/main.mjs': `
@@ -97,20 +88,23 @@ jobs:
   deploy:
     needs: build
     runs-on: ubuntu-latest
-    environment: \${{ inputs.environment }}
+    environment: {name: '\${{ inputs.environment }}', url: '\${{ steps.one.outputs.url }}'}
     permissions: {id-token: write}
-    outputs: {result: '\${{ steps.one.outputs.result }}'}
+    outputs: {token: '\${{ steps.one.outputs.token }}'}
     steps:
       - id: one
         run: |
-          echo "::notice title=deploy::\${ACTIONS_ID_TOKEN_REQUEST_URL:-no tokens}"
-          echo "result=done" >> "$GITHUB_OUTPUT"
+          asked="$ACTIONS_ID_TOKEN_REQUEST_URL&audience=sts.amazonaws.com"
+          answer=$(curl -sS -H "Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$asked")
+          echo "token=$answer" >> "$GITHUB_OUTPUT"
+          echo "url=https://staging.example.com" >> "$GITHUB_OUTPUT"
 `,
   });
 });
 
 afterAll(() => {
-  stop();
+  github.close();
+  tokens.close();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -143,7 +137,8 @@ jobs:
     expect(job?.outputs).toEqual({ colour: 'red' });
     expect(job?.summary).toMatch(/# First\n+second\n/);
     expect(job?.annotations).toEqual([{ level: 'warning', title: 'Careful', message: 'two\nlines' }]);
-    expect(run.log).toContain(`acme/app 42 1234-2 refs/heads/main ${cloud.githubUrl}`);
+    const { id } = await getJson<{ id: number }>('/repos/acme/app');
+    expect(run.log).toContain(`acme/app ${id} 1234-2 refs/heads/main ${cloud.githubUrl}`);
   });
 
   test('fails the run with the job that failed, and skips the job that needed it', async () => {
@@ -214,7 +209,6 @@ jobs:
   });
 
   test('gives tokens to the job that may ask for them alone, and makes the deployment of its environment', async () => {
-    told.length = 0;
     const run = await play(
       'tokens',
       `
@@ -226,24 +220,33 @@ jobs:
     uses: ${OURS}/.github/workflows/called.yml@${ZEROS}
     with: {environment: staging}
 `,
+      { runId: 99, attempt: 2, repository: 'acme/tokens' },
     );
-    expect(run.jobs.map(({ name }) => name)).toEqual(['staging / build', 'staging / deploy']);
-    expect(run.jobs[0]?.annotations[0]?.message).toBe('no tokens');
-    expect(run.jobs[1]?.annotations[0]?.message).toMatch(/^http:\/\/tokens\.test/);
-    expect(run.jobs[1]?.outputs).toEqual({ result: 'done' });
-    expect(told.find(({ path }) => path === '/runs')?.body).toMatchObject({
-      sub: 'repo:acme/app:environment:staging',
+    const [build, deploy] = run.jobs;
+    const { id } = await getJson<{ id: number }>('/repos/acme/tokens');
+    expect([build?.name, deploy?.name]).toEqual(['staging / build', 'staging / deploy']);
+    expect(build?.annotations[0]?.message).toBe('no tokens');
+    expect(claimsIn(JSON.parse(deploy?.outputs['token'] ?? '{}').value)).toMatchObject({
+      sub: 'repo:acme/tokens:environment:staging',
+      aud: 'sts.amazonaws.com',
       environment: 'staging',
-      repository_id: '42',
+      repository_id: String(id),
       ref: 'refs/heads/main',
+      run_id: '99',
+      run_attempt: '2',
       job_workflow_ref: `${OURS}/.github/workflows/called.yml@${ZEROS}`,
     });
-    const states = told
-      .filter(({ path }) => path.includes('/deployments/7/'))
-      .map(({ body }) => body['state']);
-    expect(states).toEqual(['in_progress', 'success']);
-    const statuses = told.filter(({ path }) => path === '/_cloud/runs').map(({ body }) => body['status']);
-    expect(statuses).toEqual(['queued', 'in_progress', 'completed']);
+    const [deployment] = await getJson<{ id: number }[]>('/repos/acme/tokens/deployments');
+    expect(deployment).toMatchObject({ environment: 'staging' });
+    const statuses = await getJson(`/repos/acme/tokens/deployments/${deployment?.id}/statuses`);
+    expect(statuses).toMatchObject([
+      { state: 'success', environment_url: 'https://staging.example.com' },
+      { state: 'in_progress' },
+    ]);
+    expect(await getJson('/repos/acme/tokens/actions/runs/99/attempts/2')).toMatchObject({
+      status: 'completed',
+      conclusion: 'success',
+    });
   });
 
   test('refuses a call that is granted less than the called workflow requests, as GitHub does', async () => {
