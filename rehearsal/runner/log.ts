@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
+import { readCommand } from './command.ts';
 import type { PlannedJob } from './workflow.ts';
 
 /** What a job tells the page of its run. */
@@ -40,7 +41,7 @@ interface ActLine {
   readonly arg?: string;
   readonly name?: string;
   readonly content?: string;
-  readonly kvPairs?: Readonly<Record<string, string>>;
+  readonly raw?: string;
   readonly jobResult?: string;
 }
 
@@ -50,6 +51,8 @@ interface JobRecord {
   cancelled: boolean;
   summary: string;
   readonly annotations: Annotation[];
+  /** What `::add-mask::` named: GitHub shows it nowhere. */
+  readonly masks: Set<string>;
   readonly steps: Map<string, Record<string, string>>;
 }
 
@@ -61,7 +64,7 @@ function parseLine(line: string): ActLine {
   }
 }
 
-function isAnnotation(command: string | undefined): command is Annotation['level'] {
+function isAnnotation(command: string): command is Annotation['level'] {
   return command === 'error' || command === 'warning' || command === 'notice';
 }
 
@@ -80,6 +83,7 @@ export class RunLog {
         cancelled: false,
         summary: '',
         annotations: [],
+        masks: new Set(),
         steps: new Map(),
       });
     }
@@ -106,8 +110,8 @@ export class RunLog {
     return [...this.#records].map(([planned, record]) => ({
       name: planned.name,
       conclusion: record.conclusion,
-      summary: record.summary,
-      annotations: record.annotations,
+      summary: mask(record, record.summary),
+      annotations: record.annotations.map((one) => ({ ...one, message: mask(record, one.message) })),
       outputs: outputsOf(planned, record),
     }));
   }
@@ -139,20 +143,24 @@ export class RunLog {
   }
 }
 
-function noteCommand(
-  record: JobRecord,
-  { command, content, arg, name, kvPairs, msg, stepID }: ActLine,
-): void {
+function noteCommand(record: JobRecord, { command, content, arg, name, raw, msg, stepID }: ActLine): void {
   if (msg?.startsWith('this step has been cancelled')) record.cancelled = true;
   if (command === 'summary') record.summary += `${content ?? ''}\n`;
-  if (isAnnotation(command)) {
-    record.annotations.push({ level: command, title: kvPairs?.['title'] ?? '', message: arg ?? '' });
+  const said = raw === undefined ? undefined : readCommand(raw);
+  if (said?.name === 'add-mask' && said.message !== '') record.masks.add(said.message);
+  if (said && isAnnotation(said.name)) {
+    const title = said.properties['title'] ?? '';
+    record.annotations.push({ level: said.name, title, message: said.message });
   }
   // Steps inside an action have longer paths; their outputs are the action's own business.
   if (command === 'set-output' && stepID?.length === 1) {
     const [step = ''] = stepID;
     record.steps.set(step, { ...record.steps.get(step), [name ?? '']: arg ?? '' });
   }
+}
+
+function mask({ masks }: JobRecord, text: string): string {
+  return [...masks].reduce((masked, secret) => masked.replaceAll(secret, '***'), text);
 }
 
 /** Fills in `${{ steps.x.outputs.y }}`; what no step said is empty, as on GitHub. */
@@ -167,6 +175,7 @@ function outputsOf(planned: PlannedJob, record: JobRecord): Record<string, strin
   return Object.fromEntries(
     Object.entries(planned.outputs)
       .map(([name, template]) => [name, evaluateSteps(template, record)] as const)
-      .filter(([, value]) => value !== ''),
+      // GitHub gives no output of a job on in which it finds something masked ("Skip output … since it may contain secret").
+      .filter(([, value]) => value !== '' && mask(record, value) === value),
   );
 }

@@ -141,6 +141,35 @@ jobs:
     expect(run.log).toContain(`acme/app ${id} 1234-2 refs/heads/main ${cloud.githubUrl}`);
   });
 
+  test('shows nothing masked, gives no output on that holds it, and reads commands as GitHub does', async () => {
+    const run = await play(
+      'masks',
+      `
+on: push
+permissions: {}
+jobs:
+  tell:
+    runs-on: ubuntu-latest
+    outputs: {arn: '\${{ steps.s.outputs.arn }}', colour: '\${{ steps.s.outputs.colour }}'}
+    steps:
+      - id: s
+        run: |
+          echo "::add-mask::123456789012"
+          echo "::error title=a%2Cb::refused: arn:aws:iam::123456789012:role/ci"
+          echo "account 123456789012" >> "$GITHUB_STEP_SUMMARY"
+          echo "arn=arn:aws:iam::123456789012:role/ci" >> "$GITHUB_OUTPUT"
+          echo "colour=red" >> "$GITHUB_OUTPUT"
+`,
+    );
+    const [job] = run.jobs;
+    expect(job?.annotations).toEqual([
+      { level: 'error', title: 'a,b', message: 'refused: arn:aws:iam::***:role/ci' },
+    ]);
+    expect(job?.summary.trim()).toBe('account ***');
+    expect(job?.outputs).toEqual({ colour: 'red' });
+    expect(run.log).not.toContain('::123456789012:');
+  });
+
   test('fails the run with the job that failed, and skips the job that needed it', async () => {
     const run = await play(
       'fails',
