@@ -26,7 +26,8 @@ const unitFolder = 'etc/systemd/system';
 const unitName = 'amazon-ssm-agent.service';
 
 /** Builds the layer that all hosts share, once for each content; gives its folder. */
-export function buildSharedLayer(furniture: Furniture, folder: string): string {
+export function buildSharedLayer(wanted: Furniture, folder: string): string {
+  const furniture = { ...wanted, agent: findAgent(wanted.agent) };
   const layer = join(folder, `shared-${fingerprint(furniture)}`);
   if (existsSync(layer)) return layer;
   const part = `${layer}.part`;
@@ -38,7 +39,8 @@ export function buildSharedLayer(furniture: Furniture, folder: string): string {
 }
 
 function sharedFiles(region: string): Record<string, string> {
-  const agent = { Agent: { Region: region }, Ssm: { Endpoint: gateway }, Mds: { Endpoint: gateway } };
+  const endpoint = { Endpoint: gateway };
+  const agent = { Agent: { Region: region }, Ssm: endpoint, Mds: endpoint, S3: endpoint };
   return {
     'etc/amazon/ssm/amazon-ssm-agent.json': `${JSON.stringify(agent, null, 2)}\n`,
     [`${unitFolder}/${unitName}.d/metadata.conf`]: `[Service]\nEnvironment=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://${metadataAddress}\n`,
@@ -82,8 +84,17 @@ function layAgent(layer: string, agent: string): void {
 
 const agentFolder = (name: string): string => (name.endsWith('.py') ? 'usr/lib/amazon-ssm-agent' : 'usr/bin');
 
+/** The folder itself, or where a package or the agent's own build keep its binaries; refuses one without an agent. */
+function findAgent(folder: string): string {
+  const places = ['.', 'usr/bin', 'bin', 'bin/linux_amd64'].map((place) => join(folder, place));
+  const found = places.find((place) =>
+    ['agent.py', 'amazon-ssm-agent'].some((name) => existsSync(join(place, name))),
+  );
+  if (found === undefined) throw new Error(`${folder} holds no amazon-ssm-agent: build it there first`);
+  return found;
+}
+
 function agentFiles(folder: string): string[] {
-  if (!existsSync(folder)) return [];
   const names = readdirSync(folder).filter((name) => statSync(join(folder, name)).isFile());
   return names.filter((name) => name.endsWith('.py') || !name.includes('.')).sort();
 }

@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { ask } from '../ground/socket.ts';
 
 /** An instance as the gateway's `GET /_cloud/instances` tells it. */
 export interface Instance {
@@ -25,31 +25,19 @@ export interface Credentials {
 
 /** The instance at this address, or undefined when there is none. */
 export async function findInstance(socket: string, ip: string): Promise<Instance | undefined> {
-  const instances = (await ask(socket, '/_cloud/instances')) as Instance[];
+  const instances = (await get(socket, '/_cloud/instances')) as Instance[];
   return instances.find((instance) => instance.ip === ip);
 }
 
 /** The role's credentials, or undefined for an instance without a profile. */
 export async function findCredentials(socket: string, instanceId: string): Promise<Credentials | undefined> {
-  return (await ask(socket, `/_cloud/credentials/${instanceId}`)) as Credentials | undefined;
+  return (await get(socket, `/_cloud/credentials/${instanceId}`)) as Credentials | undefined;
 }
 
 /** GET over the gateway's Unix socket: parsed JSON, or undefined for a 404. */
-function ask(socketPath: string, path: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, path, timeout: 10_000 }, async (answer) => {
-      try {
-        const body = (await answer.toArray()).join('');
-        if (answer.statusCode === 404) return resolve(undefined);
-        if (answer.statusCode !== 200)
-          return reject(new Error(`the gateway answered ${answer.statusCode} to ${path}: ${body}`));
-        resolve(JSON.parse(body));
-      } catch (cause) {
-        reject(cause);
-      }
-    });
-    asked.on('timeout', () => asked.destroy(new Error(`the gateway did not answer ${path} within 10 s`)));
-    asked.on('error', reject);
-    asked.end();
-  });
+async function get(socket: string, path: string): Promise<unknown> {
+  const { status, body } = await ask(socket, 'GET', path);
+  if (status === 404) return undefined;
+  if (status !== 200) throw new Error(`the gateway answered ${status} to ${path}: ${JSON.stringify(body)}`);
+  return body;
 }
