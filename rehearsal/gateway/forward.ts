@@ -3,6 +3,9 @@ import type { Answer, Call } from './call.ts';
 import { readBody } from './call.ts';
 import { ServiceError } from './errors.ts';
 
+/** A body to send on; `size` in bytes where it is not what the caller's own header says. */
+export type Body = Buffer | { readonly stream: NodeJS.ReadableStream; readonly size?: number };
+
 /** An answer whose body was read whole. */
 export interface WholeAnswer extends Answer {
   readonly body: Buffer;
@@ -26,8 +29,8 @@ export class EmulatorError extends ServiceError {
 }
 
 /** Sends a call on to moto as it came, and answers as moto answers, streaming. */
-export async function forward(moto: URL, call: Call, body?: Buffer | NodeJS.ReadableStream): Promise<Answer> {
-  const response = await send(moto, call, body ?? (call.body.length > 0 ? call.body : call.stream));
+export async function forward(moto: URL, call: Call, body?: Body): Promise<Answer> {
+  const response = await send(moto, call, body ?? (call.body.length > 0 ? call.body : { stream: call.stream }));
   const status = response.statusCode ?? 500;
   if (status >= 500 && (response.headers['content-type'] ?? '').startsWith('text/html')) {
     throw new EmulatorError(firstWords((await readBody(response)).toString('utf8')));
@@ -52,13 +55,14 @@ export function withBody(answer: Answer, body: string): WholeAnswer {
   return { ...answer, headers, body: Buffer.from(body) };
 }
 
-function send(moto: URL, call: Call, body: Buffer | NodeJS.ReadableStream): Promise<IncomingMessage> {
+function send(moto: URL, call: Call, body: Body): Promise<IncomingMessage> {
   const headers: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(call.headers)) {
     if (value !== undefined && !hopByHop.has(name)) headers[name] = value;
   }
-  // A changed form has another length. A stream keeps its own, or is chunked as it came.
-  if (Buffer.isBuffer(body)) headers['content-length'] = String(body.length);
+  // A changed form has another length. A stream that comes straight through keeps its own, or is chunked as it came.
+  const size = Buffer.isBuffer(body) ? body.length : body.size;
+  if (size !== undefined) headers['content-length'] = String(size);
   return new Promise((resolve, reject) => {
     const outgoing = request(
       { host: moto.hostname, port: moto.port, method: call.method, path: call.url, headers, agent: false },
@@ -68,7 +72,7 @@ function send(moto: URL, call: Call, body: Buffer | NodeJS.ReadableStream): Prom
       reject(new EmulatorError(`no answer (${cause.message})`));
     });
     if (Buffer.isBuffer(body)) outgoing.end(body);
-    else body.pipe(outgoing);
+    else body.stream.pipe(outgoing);
   });
 }
 
