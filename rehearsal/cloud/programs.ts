@@ -27,17 +27,25 @@ export function ownReadyLine(output: string): Record<string, string> | undefined
 
 const patience = 40_000;
 
-/** Starts a program apart from us, so that it lives on when we end, and waits until it serves. */
-export async function startProgram(plan: ProgramPlan, logs: string): Promise<Program> {
+/**
+ * Starts a program apart from us, so that it lives on when we end, and waits until it serves. `remember` hears of it
+ * at once: one that never serves must be found again, too.
+ */
+export async function startProgram(
+  plan: ProgramPlan,
+  logs: string,
+  remember: (program: Program) => void,
+): Promise<Program> {
   const log = join(logs, `${plan.name}.log`);
-  const child = launch(plan, log);
+  const process = launch(plan, log);
+  remember({ name: plan.name, process, ready: {} });
   const until = Date.now() + patience;
   for (;;) {
     const ready = plan.ready(readFileSync(log, 'utf8'));
-    if (ready !== undefined) return { name: plan.name, process: child, ready };
-    if (!isAlive(child)) throw new Error(`${plan.name} ended before it was ready.\n${endOf(log)}`);
+    if (ready !== undefined) return { name: plan.name, process, ready };
+    if (!isAlive(process)) throw new Error(`${plan.name} ended before it was ready.\n${endOf(log)}`);
     if (Date.now() > until) {
-      signal(child, 'SIGKILL', true);
+      signal(process, 'SIGKILL', true);
       throw new Error(`${plan.name} was not ready after ${patience / 1000} s.\n${endOf(log)}`);
     }
     await sleep(30);
