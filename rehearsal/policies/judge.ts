@@ -5,14 +5,6 @@ import type { Question, Verdict } from './question.ts';
 
 const account = '123456789012';
 
-/** Without a key policy nobody may use a key; this usual one leaves it to the policies of the account. */
-const defaultKeyPolicy = {
-  Version: '2012-10-17',
-  Statement: [
-    { Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: 'kms:*', Resource: '*' },
-  ],
-};
-
 const questions = JSON.parse(await text(process.stdin)) as Question[];
 const verdicts: Verdict[] = [];
 for (const question of questions) {
@@ -31,7 +23,10 @@ async function judge(question: Question): Promise<Verdict> {
   if (result.resultType === 'error') {
     return { allowed: false, because: `${action}: ${JSON.stringify(result.errors)}` };
   }
-  return verdictOf(result.overallResult);
+  const [ignored] = result.resultType === 'single' ? (result.result.ignoredContextKeys ?? []) : [];
+  return ignored
+    ? { allowed: false, because: `${action}: the engine does not know the context key ${ignored}` }
+    : verdictOf(result.overallResult);
 }
 
 async function simulationOf({ action, resource, context = {}, policies }: Question) {
@@ -48,7 +43,6 @@ async function simulationOf({ action, resource, context = {}, policies }: Questi
     identityPolicies: policies.map((policy, index) => ({ name: `policy-${index}`, policy })),
     serviceControlPolicies: [],
     resourceControlPolicies: [],
-    ...(service === 'kms' && { resourcePolicy: defaultKeyPolicy }),
   };
 }
 
