@@ -4,7 +4,7 @@ import { say, warn } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
 import { type Result, succeeded } from '../../src/action/result.ts';
 import { state } from '../../src/action/state.ts';
-import { code, escapeMarkdown } from '../../src/action/summary.ts';
+import { code, escapeMarkdown, link } from '../../src/action/summary.ts';
 import { detailsKey, readDetails } from '../../src/command/details.ts';
 import type { Config } from '../../src/config/config.ts';
 import { refuseOldCode } from '../../src/github/descent.ts';
@@ -43,8 +43,8 @@ export function tellPlan(plan: Plan, job: Job, report: Report): void {
   };
   report.facts = [
     ['Release', code(release.id.slice(0, 12))],
-    ['Commit', `<a href="${encodeURI(commitUrl)}">${code(release.commit.slice(0, 12))}</a>`],
-    ...(url ? [['Address', escapeMarkdown(url)] as [string, string]] : []),
+    ['Commit', link(commitUrl, code(release.commit.slice(0, 12)))],
+    ...(url ? [['Address', link(url, escapeMarkdown(url))] as [string, string]] : []),
     ['Operation', code(operation.id)],
   ];
   writeOutputs(declaration.outputs, { release: release.id, operation: operation.id, url });

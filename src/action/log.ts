@@ -9,9 +9,19 @@ export const whisper = (line: string): void => core.debug(line);
 /** A warning annotation: something is amiss, and the result stands. */
 export const warn = (line: string): void => core.warning(line);
 
+const masked = new Set<string>();
+
 /** Masks a value in everything printed from now on, line by line, for a mask covers one line. */
 export function mask(value: string): void {
-  for (const line of value.split(/\r?\n/)) if (line.trim() !== '') core.setSecret(line);
+  for (const line of value.split(/\r?\n/).filter((text) => text.trim() !== '')) {
+    core.setSecret(line);
+    masked.add(line);
+  }
+}
+
+/** Text without the masked values. GitHub masks the log alone, and drops an output that holds one. */
+export function withoutMasked(text: string): string {
+  return [...masked].reduce((rest, value) => rest.replaceAll(value, '***'), text);
 }
 
 /** Runs one phase of the action's story in a group of its own, and tells how long it took. */

@@ -1,5 +1,6 @@
 import * as core from '@actions/core';
 import type { OutputDeclaration } from './declaration.ts';
+import { withoutMasked } from './log.ts';
 import type { Result } from './result.ts';
 
 /** Sets some of the declared outputs; one that is undefined stays unset. */
@@ -8,12 +9,12 @@ export function writeOutputs<Declared extends Readonly<Record<string, OutputDecl
   values: { readonly [Name in keyof Declared]?: string | undefined },
 ): void {
   for (const [name, value] of Object.entries<string | undefined>(values)) {
-    if (value !== undefined) core.setOutput(name, value);
+    if (value !== undefined) core.setOutput(name, withoutMasked(value));
   }
 }
 
 /** Sets the outputs `result`, as JSON, and `reason`, which every operation has. */
 export function writeResult(result: Result & Readonly<Record<string, unknown>>): void {
-  core.setOutput('result', JSON.stringify({ schema: 1, ...result }));
+  core.setOutput('result', withoutMasked(JSON.stringify({ schema: 1, ...result })));
   core.setOutput('reason', result.reason);
 }

@@ -1,4 +1,5 @@
 import { appendFile } from 'node:fs/promises';
+import { withoutMasked } from './log.ts';
 
 /** Text made safe for GitHub's Markdown and HTML: whatever an app answered is shown, never rendered. */
 export function escapeMarkdown(text: string): string {
@@ -13,6 +14,11 @@ export function escapeMarkdown(text: string): string {
 /** Inline code, safe in a table too. */
 export function code(text: string): string {
   return `<code>${escapeMarkdown(text)}</code>`;
+}
+
+/** A link, whose text is Markdown already. */
+export function link(url: string, text: string): string {
+  return `<a href="${encodeURI(url).replaceAll('"', '%22')}">${text}</a>`;
 }
 
 /** A block of preformatted lines; control characters are shown as a box, for the log of an app may hold any. */
@@ -61,10 +67,10 @@ export function timeline(bars: readonly Bar[], width = 48): string {
   return block([`  ${' '.repeat(longest)} ${axis}`, ...lines]);
 }
 
-/** A bar from `from` to `to` in cells: the start on a whole cell, the end to an eighth, never invisible. */
+/** A bar from `from` to `to` in cells: it begins on a whole cell, is as long as it should be to an eighth, and is seen. */
 function draw(from: number, to: number, width: number): string {
   const first = Math.min(Math.floor(from), width - 1);
-  const length = Math.max(1 / 8, Math.min(to, width) - first);
+  const length = Math.max(1 / 8, Math.min(to - from, width - first));
   const whole = Math.floor(length);
   const rest = eighths[Math.round((length - whole) * 8)] ?? '';
   return `${' '.repeat(first)}${'█'.repeat(whole)}${rest}`.padEnd(width);
@@ -86,5 +92,5 @@ export async function writeSummary(
   markdown: string,
   file = process.env['GITHUB_STEP_SUMMARY'],
 ): Promise<void> {
-  if (file) await appendFile(file, `${cutToLimit(markdown)}\n`);
+  if (file) await appendFile(file, `${cutToLimit(withoutMasked(markdown))}\n`);
 }

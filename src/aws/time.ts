@@ -36,5 +36,5 @@ export function watchClock(s3: S3Client): Clock {
     // Nearer to the wire than the deserializer, which throws on a refusal.
     { step: 'deserialize', name: 'watchClock', priority: 'low' },
   );
-  return () => performance.now() + offset;
+  return () => Math.floor(performance.now() + offset);
 }
