@@ -4,6 +4,7 @@ import { forwardWhole, type WholeAnswer } from '../forward.ts';
 import type { Moto } from '../moto.ts';
 import type { DocumentFormat } from '../ssm/content.ts';
 import type { Documents } from '../ssm/documents.ts';
+import { jsonOfPythonLiteral } from './python-literal.ts';
 
 /** Bytes of a template that a call may carry itself; a larger one goes by TemplateURL. */
 const largestTemplateBody = 51_200;
@@ -41,7 +42,9 @@ export class CloudFormation {
     );
     for (const name of names) {
       const found = await moto.json('AmazonSSM.GetDocument', { Name: name, DocumentVersion: '$LATEST' });
-      documents.takeOver(name, String(found['Content']), found['DocumentFormat'] as DocumentFormat);
+      const content = String(found['Content']);
+      const text = content.startsWith("{'") ? jsonOfPythonLiteral(content) : content;
+      documents.takeOver(name, text, found['DocumentFormat'] as DocumentFormat);
     }
     for (const name of this.#taken) {
       if (!names.includes(name)) documents.forget(name);
