@@ -40,16 +40,18 @@ is_healthy() {
 }
 
 probe() {
-  local live healthy=false fence=0 about='{}' running
+  local live commit='' healthy=false fence=0 about='{}' running
   live=$(live_release)
+  # What the runner compares with the commit that it is to deploy (attack 16).
+  [[ ! -f $state/releases/$live.json ]] || commit=$(jq -r '.commit // ""' "$state/releases/$live.json")
   if [[ -n $live ]] && is_healthy "$live"; then healthy=true; fi
   [[ ! -f $state/fence ]] || fence=$(jq .fence "$state/fence")
   running=$(running_operation)
   [[ $about_operation == none ]] || about=$(tell_about "$about_operation")
   tell_only 'done' probed "${live:-no release} is live${running:+; $running is at work}." "$(jq -nc \
-    --arg instance "$(setting instance)" --arg live "$live" --argjson healthy "$healthy" --argjson fence "$fence" \
+    --arg instance "$(setting instance)" --arg live "$live" --arg commit "$commit" --argjson healthy "$healthy" --argjson fence "$fence" \
     --arg socket "$(unit_state "$app.socket" ActiveState)" --arg running "$running" --argjson about "$about" \
-    '{$instance, $live, $healthy, $socket, $fence, $running, $about}')"
+    '{$instance, $live, $commit, $healthy, $socket, $fence, $running, $about}')"
 }
 
 # shellcheck disable=SC2154
