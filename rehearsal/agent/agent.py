@@ -232,14 +232,12 @@ class Agent:
     def _follow(self, command, message_id, bell):
         """Sends the worker's replies until it is gone: whether the final one was among them."""
         ended = self._send_waiting_replies(command, message_id)
-        while bell is not None and not ended:
-            gone = not os.read(bell, 4096)
-            ended = self._send_waiting_replies(command, message_id)
-            if gone:
-                break
-        if bell is not None:
-            os.close(bell)
-        return ended
+        if bell is None:
+            return ended
+        while os.read(bell, 4096):
+            ended = self._send_waiting_replies(command, message_id) or ended
+        os.close(bell)
+        return self._send_waiting_replies(command, message_id) or ended
 
     def _send_waiting_replies(self, command, message_id):
         channel = self._paths.channel(command)

@@ -100,9 +100,12 @@ class Worker:
 
     def _watch(self, script, folder, step, environment):
         """Runs `sh -c SCRIPT` until it ended *and* nobody holds its output, or it must be stopped: (code, why)."""
-        process = subprocess.Popen(
-            ['sh', '-c', script], cwd=step.folder, env=environment, process_group=0,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            process = subprocess.Popen(
+                ['sh', '-c', script], cwd=step.folder, env=environment, process_group=0,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        except OSError as trouble:  # a working directory that is not there
+            return 1, str(trouble)
         deadline = time.monotonic() + step.timeout
         end = os.pidfd_open(process.pid)
         with selectors.DefaultSelector() as watched:
@@ -111,7 +114,7 @@ class Worker:
                 watched.register(source, selectors.EVENT_READ, name)
             while len(watched.get_map()) > 1:  # until nothing but a cancel could still come
                 ready = watched.select(max(0, deadline - time.monotonic()))
-                if not ready and time.monotonic() >= deadline:
+                if time.monotonic() >= deadline:
                     return stop_group(process)
                 for key, _ in ready:
                     if key.data == 'cancel':
@@ -126,7 +129,8 @@ class Worker:
                         process.wait()  # reaped at once: whether its group still lives must be plain to see
         os.close(end)
         code = process.returncode
-        return (code, '') if code >= 0 else (128 - code, '')
+        # Only the shell that leads the group counts here: of the script's own death it makes 128 and the signal.
+        return (code, '') if code >= 0 else (-1, f'signal: {signal.strsignal(-code).lower()}')
 
     def _upload(self, step, folder):
         bucket = self._payload.get('OutputS3BucketName')

@@ -114,6 +114,12 @@ describe('our agent behaves as the real one', () => {
       expect(standardOutput).toBe('0022\n/usr/bin\n/dev/null\nown group\n');
     });
 
+    test('a working directory that is not there is a failure of the step', async () => {
+      const command = rig.send({ steps: [step('step', ['pwd'], { workingDirectory: '/nowhere' })] });
+      const { runtimeStatus } = await rig.final(command);
+      expect(runtimeStatus?.['step']).toMatchObject({ status: 'Failed', code: 1, standardOutput: '' });
+    });
+
     test('the shebang counts only as the first bytes: otherwise dash interprets', async () => {
       const ask = '[ -n "$BASH_VERSION" ] && echo bash || echo dash';
       expect((await rig.run(['#!/bin/bash', ask])).standardOutput).toBe('bash\n');
@@ -153,6 +159,18 @@ describe('our agent behaves as the real one', () => {
       [169, 'Failed'],
     ])('exit %i is %s', async (code, status) => {
       expect(await rig.run([`exit ${code}`])).toMatchObject({ code, status });
+    });
+
+    test('137 is TimedOut also when the kernel kills the script', async () => {
+      expect(await rig.run(['kill -9 $$'])).toMatchObject({ code: 137, status: 'TimedOut' });
+    });
+
+    test('a script that kills its whole group has Failed, with no exit code', async () => {
+      expect(await rig.run(['kill -9 0'])).toMatchObject({
+        code: -1,
+        status: 'Failed',
+        standardError: 'failed to run commands: signal: killed',
+      });
     });
 
     test('a failed exit appends `failed to run commands: exit status N` to stderr', async () => {
@@ -211,6 +229,7 @@ describe('our agent behaves as the real one', () => {
           'sleep 60',
         ],
       });
+      const babbling = rig.run({ timeout: '5', lines: ['while :; do echo babble; done'] });
       // Script over, but a child of another group holds stdout until the limit.
       const held = rig.run({ timeout: '5', lines: ['setsid sleep 7 2>/dev/null &', 'echo begun'] });
       expect(await killed).toMatchObject({
@@ -225,6 +244,7 @@ describe('our agent behaves as the real one', () => {
         standardOutput: 'begun\n',
         standardError: 'failed to run commands: no such process',
       });
+      expect(await babbling).toMatchObject({ status: 'TimedOut', code: 137 });
       execFileSync('touch', [go]);
       await rig.untilFile('go.seen');
     });
