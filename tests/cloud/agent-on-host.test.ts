@@ -1,4 +1,12 @@
-import { GetCommandInvocationCommand, SendCommandCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CreateBucketCommand, GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  GetCommandInvocationCommand,
+  SendCommandCommand,
+  type SendCommandCommandInput,
+  SSMClient,
+} from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import {
   askHosts,
@@ -46,9 +54,11 @@ async function hurry(): Promise<void> {
   await shell(`jq '${settings}' ${file} > /tmp/c && cp /tmp/c ${file} && systemctl restart amazon-ssm-agent`);
 }
 
-async function send(...commands: string[]): Promise<string> {
+async function send(...lines: (string | Partial<SendCommandCommandInput>)[]): Promise<string> {
+  const commands = lines.filter((line) => typeof line === 'string');
+  const [more] = lines.filter((line) => typeof line !== 'string');
   const order = { DocumentName: 'AWS-RunShellScript', InstanceIds: [host], Parameters: { commands } };
-  const { Command } = await ssm.send(new SendCommandCommand(order));
+  const { Command } = await ssm.send(new SendCommandCommand({ ...order, ...more }));
   return Command?.CommandId ?? '';
 }
 
@@ -107,6 +117,31 @@ describe('a command that goes to a host and back', () => {
     await ended(command);
     const script = `/var/lib/amazon/ssm/${host}/document/orchestration/${command}/runShellScript/_script.sh`;
     expect(await shell(`stat -c '%U %a' ${script}; cat ${script}`)).toBe('root 700\necho hello');
+  });
+
+  test('the whole output goes to S3 as the instance, however long', async () => {
+    const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+    await s3.send(
+      new CreateBucketCommand({
+        Bucket: 'agent-logs',
+        CreateBucketConfiguration: { LocationConstraint: 'us-east-2' },
+      }),
+    );
+    const command = await send('seq 10000', {
+      OutputS3BucketName: 'agent-logs',
+      OutputS3KeyPrefix: 'logs/isso',
+    });
+    expect((await ended(command)).stdout).toHaveLength(24_000);
+    const Key = `logs/isso/${command}/${host}/awsrunShellScript/runShellScript/stdout`;
+    const { Body } = await s3.send(new GetObjectCommand({ Bucket: 'agent-logs', Key }));
+    expect((await Body?.transformToString())?.split('\n')).toHaveLength(10_001);
+    const put = readFileSync(join(cloud.state, 'calls.jsonl'), 'utf8')
+      .split('\n')
+      .find((line) => line.includes(Key) && line.includes('PutObject'));
+    expect(JSON.parse(put ?? '{}')).toMatchObject({
+      principal: expect.stringMatching(/^role\//),
+      status: 200,
+    });
   });
 
   test('a cut network: the command goes on, and its reply comes when the network is back', async () => {
