@@ -80,9 +80,11 @@ check_room() {
 
 # The rehearsal runs beside the live release: as much memory again must be there.
 check_memory() {
-  local main used free
-  main=$(unit_state "$app@$(fact previous).service" MainPID)
-  ((${main:-0} > 0)) || return 0
+  local previous main used free
+  previous=$(fact previous)
+  [[ -n $previous ]] || return 0
+  main=$(unit_state "$app@$previous.service" MainPID)
+  ((main > 0)) || return 0
   used=$(ps -o rss= --pid "$main" --ppid "$main" | awk '{sum += $1} END {print sum + 0}')
   free=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
   ((free >= used)) || refuse no-memory \
@@ -107,6 +109,8 @@ download() {
 unpack() {
   local total count bad
   if is_on_host; then note 'is on this host already' && check_drift && return; fi
+  rm -rf "$folder"
+  install -d -m 0755 -o understudy-build "$folder"
   bad=$(in_sandbox build tar --list --verbose --gzip --quoting-style=escape <"$journal/release.tar.gz" | awk '
     /^[^-dl]/ || $6 ~ /^\// || $6 ~ /(^|\/)\.\.(\/|$)/ {if (!bad) bad = $0}
     {total += $3; count++}
@@ -115,8 +119,6 @@ unpack() {
   [[ -z $bad ]] || refuse bad-release "The archive holds what a release may not: $bad"
   ((count <= 200000)) || refuse bad-release "The archive holds $count entries; 200000 are the limit."
   ((total <= $(free_bytes "$home") / 2)) || refuse no-room "Unpacked, the release takes $((total >> 20)) MiB."
-  rm -rf "$folder"
-  install -d -m 0755 -o understudy-build "$folder"
   in_sandbox build tar --extract --gzip --no-same-owner --no-same-permissions --directory "$folder" \
     <"$journal/release.tar.gz" || refuse bad-release 'The archive could not be unpacked.'
   check_unpacked
@@ -167,7 +169,7 @@ prepare() {
     write_whole "$state/releases/$short.json"
 }
 
-# Runs a command of the release or on it: in_sandbox build|copy|live COMMAND…  It dies with the operation's unit.
+# Runs a command of the release or on it: in_sandbox build|copy|live COMMAND...  It dies with the operation's unit.
 in_sandbox() {
   local where=$1 seconds code=0
   local -a properties
@@ -212,7 +214,7 @@ back_up() {
   keep_fact schema-before "$schema"
 }
 
-# Copies each database, pinned, into a folder as 0, 1, 2…; what is not there yet leaves no file.
+# Copies each database, pinned, into a folder as 0, 1, 2...; what is not there yet leaves no file.
 back_up_databases() {
   local into=$1 check=$2 index=0 name absent=''
   while IFS= read -r name; do
@@ -237,7 +239,7 @@ was_absent() {
   [[ ! -f $record ]] || ! jq -e --arg name "$1" '.databases // [] | index($name)' "$record" >/dev/null
 }
 
-# The fingerprint of all databases in a backup: of the files 0, 1, 2…
+# The fingerprint of all databases in a backup: of the files 0, 1, 2...
 schema_of_backup() {
   local index=0 name
   while IFS= read -r name; do
@@ -344,12 +346,13 @@ fail_start() {
   fail start-failed "${1%.service} $2."
 }
 
-# Over, or started again for the third time since we began to look.
+# Over with no job to start it, or started again for the third time since we began to look.
 has_died() {
-  local active restarts
+  local active restarts job
   active=$(unit_state "$1" ActiveState)
+  job=$(unit_state "$1" Job)
   restarts=$(unit_state "$1" NRestarts)
-  [[ $active == failed || $active == inactive ]] || ((restarts - restarts_before >= 3))
+  [[ $active == failed || ($active == inactive && -z $job) ]] || ((restarts - restarts_before >= 3))
 }
 
 restarts_before=0

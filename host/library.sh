@@ -1,6 +1,6 @@
 #!/bin/bash
 # What every host script shares. It runs as root, from the SSM agent (no HOME, cwd /usr/bin) or from systemd.
-# The parameters (app, environment, operation, timeout, …) are assigned above, by src/document/compose.ts.
+# The parameters (app, environment, operation, timeout, ...) are assigned above, by src/document/compose.ts.
 # shellcheck shell=bash disable=SC2154
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -241,8 +241,8 @@ finish() {
     --slurpfile checks "$journal/checks.jsonl" --rawfile log "$journal/excerpt" '
     $fields[0] + {
       steps: [$journal[] | select(.event == "started") as $begun
-        | [$journal[] | select(.event == "ended" and .step == $begun.step and .at >= $begun.at)][0] as $end
-        | {name: .step, started: .at, ended: ($end.at // null), ok: ($end.ok // false), note: ($end.note // "")}],
+        | [$journal[] | select(.event == "ended" and .step == $begun.step and .at >= $begun.at)][0] as $finish
+        | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false), note: ($finish.note // "")}],
       $checks, log: ($log | split("\n") | map(select(length > 0)))}' | redact_json >"$journal/details"
   if [[ -f $settings ]]; then
     digest=$(upload_results) || digest=''

@@ -113,7 +113,7 @@ filled() {
 
 lay_file() { # TARGET MODE FUNCTION
   local target=$1 mode=$2
-  if filled "$3" | cmp --silent - "$target" && [[ $(stat --format=%a:%u "$target") == "${mode#0}:0" ]]; then return; fi
+  if [[ -f $target && $(filled "$3") == "$(<"$target")" && $(stat --format=%a:%u "$target") == "${mode#0}:0" ]]; then return; fi
   filled "$3" | write_whole "$target" "$mode"
   keep_fact changed "$target"
 }
@@ -161,7 +161,7 @@ lay_settings() {
 
 raise_units() {
   systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
-  if has_fact changed; then systemctl daemon-reload; fi
+  systemctl daemon-reload # also after a run that died just before it
   enable_unit understudy-firewall.service
   enable_unit understudy-logrotate.timer
   if fact_is_any "/etc/understudy/metadata.nft"; then systemctl restart understudy-firewall.service; fi
