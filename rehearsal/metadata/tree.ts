@@ -18,6 +18,7 @@ export function layOut({ instance, region, account, credentials }: Facts): Tree 
     ['meta-data/ami-id', instance.imageId],
     ['meta-data/hostname', name],
     ['meta-data/instance-id', instance.instanceId],
+    ['meta-data/instance-type', instance.instanceType ?? 't3.medium'],
     ['meta-data/local-hostname', name],
     ['meta-data/local-ipv4', instance.ip],
     ['meta-data/placement/availability-zone', instance.availabilityZone],
