@@ -30,7 +30,11 @@ export class EmulatorError extends ServiceError {
 
 /** Sends a call on to moto as it came, and answers as moto answers, streaming. */
 export async function forward(moto: URL, call: Call, body?: Body): Promise<Answer> {
-  const response = await send(moto, call, body ?? (call.body.length > 0 ? call.body : { stream: call.stream }));
+  const response = await send(
+    moto,
+    call,
+    body ?? (call.body.length > 0 ? call.body : { stream: call.stream }),
+  );
   const status = response.statusCode ?? 500;
   if (status >= 500 && (response.headers['content-type'] ?? '').startsWith('text/html')) {
     throw new EmulatorError(firstWords((await readBody(response)).toString('utf8')));

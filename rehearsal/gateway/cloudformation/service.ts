@@ -11,6 +11,12 @@ const largestTemplateBody = 51_200;
 
 const changing = ['CreateStack', 'UpdateStack', 'ExecuteChangeSet', 'DeleteStack'];
 
+interface ListedDocument {
+  readonly Name: string;
+  readonly TargetType?: string;
+  readonly Tags?: readonly { readonly Key: string; readonly Value: string }[];
+}
+
 interface Parts {
   readonly motoUrl: URL;
   readonly moto: Moto;
@@ -28,8 +34,13 @@ export class CloudFormation {
   }
 
   async answer(call: Call): Promise<Answer> {
-    checkTemplate(formOf(call));
-    const answer: WholeAnswer = await forwardWhole(this.#parts.motoUrl, call);
+    const form = formOf(call);
+    checkTemplate(form);
+    const answer: WholeAnswer = await forwardWhole(
+      this.#parts.motoUrl,
+      call,
+      Buffer.from(placeTemplate(form, call.region).toString()),
+    );
     if (answer.status === 200 && changing.includes(call.action)) await this.#takeDocuments();
     return answer;
   }
@@ -37,20 +48,33 @@ export class CloudFormation {
   async #takeDocuments(): Promise<void> {
     const { moto, documents } = this.#parts;
     const listed = await moto.json('AmazonSSM.ListDocuments', { MaxResults: 50 });
-    const names = (listed['DocumentIdentifiers'] as { Name: string; Owner: string }[]).map(
-      (each) => each.Name,
-    );
-    for (const name of names) {
-      const found = await moto.json('AmazonSSM.GetDocument', { Name: name, DocumentVersion: '$LATEST' });
+    const all = listed['DocumentIdentifiers'] as ListedDocument[];
+    for (const { Name, Tags = [], TargetType } of all) {
+      const found = await moto.json('AmazonSSM.GetDocument', { Name, DocumentVersion: '$LATEST' });
       const content = String(found['Content']);
-      const text = content.startsWith("{'") ? jsonOfPythonLiteral(content) : content;
-      documents.takeOver(name, text, found['DocumentFormat'] as DocumentFormat);
+      documents.takeOver({
+        name: Name,
+        text: content.startsWith("{'") ? jsonOfPythonLiteral(content) : content,
+        format: found['DocumentFormat'] as DocumentFormat,
+        targetType: TargetType,
+        tags: Object.fromEntries(Tags.map((tag) => [tag.Key, tag.Value])),
+      });
     }
+    const names = all.map((each) => each.Name);
     for (const name of this.#taken) {
       if (!names.includes(name)) documents.forget(name);
     }
     this.#taken = new Set(names);
   }
+}
+
+/** `aws cloudformation deploy` names a template by the endpoint it uploaded to; moto knows S3's own addresses. */
+function placeTemplate(form: URLSearchParams, region: string): URLSearchParams {
+  const url = form.get('TemplateURL');
+  if (url?.startsWith('http://')) {
+    form.set('TemplateURL', `https://s3.${region}.amazonaws.com${new URL(url).pathname}`);
+  }
+  return form;
 }
 
 function checkTemplate(form: URLSearchParams): void {

@@ -18,6 +18,15 @@ export interface DocumentVersion {
   readonly content: DocumentContent;
 }
 
+/** A document that somebody else has made. */
+export interface GivenDocument {
+  readonly name: string;
+  readonly text: string;
+  readonly format: DocumentFormat;
+  readonly targetType: string | undefined;
+  readonly tags: Record<string, string>;
+}
+
 interface StoredDocument {
   readonly name: string;
   readonly owner: string;
@@ -189,19 +198,14 @@ export class Documents {
    * Takes over what CloudFormation made of an AWS::SSM::Document. New content becomes the new default version,
    * as the resource type does with `UpdateMethod: NewVersion`.
    */
-  takeOver(name: string, text: string, format: DocumentFormat): void {
+  takeOver({ name, text, format, targetType, tags }: GivenDocument): void {
     const document = this.#byName.get(name);
     if (document === undefined) {
-      this.#byName.set(name, {
-        name,
-        owner: this.#account,
-        targetType: undefined,
-        versions: [this.#version('1', text, format, undefined)],
-        defaultVersion: '1',
-        tags: {},
-      });
+      const versions = [this.#version('1', text, format, undefined)];
+      this.#byName.set(name, { name, owner: this.#account, targetType, versions, defaultVersion: '1', tags });
       return;
     }
+    document.tags = tags;
     const next = this.#version(String(Number(latestOf(document).version) + 1), text, format, undefined);
     if (next.hash === versionOf(document, '$DEFAULT').hash) return;
     document.versions.push(next);
