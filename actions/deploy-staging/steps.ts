@@ -5,7 +5,6 @@ import { writeOutputs } from '../../src/action/outputs.ts';
 import { type Result, succeeded } from '../../src/action/result.ts';
 import { state } from '../../src/action/state.ts';
 import { code, escapeMarkdown, link } from '../../src/action/summary.ts';
-import { detailsKey, readDetails } from '../../src/command/details.ts';
 import type { Config } from '../../src/config/config.ts';
 import { refuseOldCode } from '../../src/github/descent.ts';
 import type { GitHub } from '../../src/github/github.ts';
@@ -16,7 +15,8 @@ import type { Services } from '../../src/operation/operation.ts';
 import { type InstanceOutcome, outcomeOf, overall } from '../../src/operation/outcome.ts';
 import type { Report } from '../../src/operation/report.ts';
 import { settle } from '../../src/operation/settle.ts';
-import { describeWait, type Told } from '../../src/operation/summary.ts';
+import { describeUsers } from '../../src/operation/summary.ts';
+import { readTold } from '../../src/operation/telling.ts';
 import { writeReceipt } from '../../src/receipt/receipt.ts';
 import { openRelease } from '../../src/release/open.ts';
 import type { BuiltRelease, StoredRelease } from '../../src/release/store.ts';
@@ -113,12 +113,12 @@ export async function judge(work: Work, first: readonly InstanceOutcome[], repor
   const settling = { services, operation, limitMs: settleMs, neverStarted: 'command-failed' } as const;
   const outcomes = await settle(first, settling);
   const result = overall(outcomes, operation.app);
-  report.instances = await tellInstances(work, outcomes);
+  report.instances = await readTold(services, operation, outcomes);
   report.known['release'] = stored.id;
   report.facts.splice(0, 1, ['Release', `${code(stored.id.slice(0, 12))}${noteOf(stored)}`]);
   report.facts.push(['Instances', outcomes.map(({ instance }) => code(instance)).join(', ')]);
-  const wait = describeWait(outcomes);
-  if (wait) report.facts.push(['Users', wait]);
+  const users = describeUsers(outcomes);
+  if (users) report.facts.push(['Users', users]);
   for (const { instance, result, reason, sentence } of outcomes)
     say(`${instance}  ${result} (${reason}): ${sentence}`);
   writeOutputs(declaration.outputs, { release: stored.id });
@@ -127,35 +127,6 @@ export async function judge(work: Work, first: readonly InstanceOutcome[], repor
 
 function noteOf({ build }: StoredRelease): string {
   return build === 'earlier' ? ' (the first build of this commit; this run built other bytes)' : '';
-}
-
-/** Of instances that are well, this many are shown with all they tell; of the others, each. */
-const shownWell = 3;
-
-async function tellInstances(
-  { services, plan }: Work,
-  outcomes: readonly InstanceOutcome[],
-): Promise<Told[]> {
-  const { app, environment, id } = plan.operation;
-  const well = outcomes
-    .filter((one) => one.result === 'done' || one.result === 'unchanged')
-    .slice(0, shownWell);
-  return Promise.all(
-    outcomes.map(async (outcome) => {
-      const shown = well.includes(outcome) || !['done', 'unchanged'].includes(outcome.result);
-      const key = detailsKey(app, environment, id, outcome.instance);
-      const more = shown
-        ? await readDetails(services.bucket, key, outcome.details).catch(unreadable)
-        : undefined;
-      return { ...outcome, more };
-    }),
-  );
-}
-
-function unreadable(error: unknown): undefined {
-  warn(
-    `What a host told beside its result cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-  );
 }
 
 /** Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven. */

@@ -54,7 +54,8 @@ export function readJob(env: Environment = process.env): Job {
 function comesFromPullRequest(env: Environment): boolean {
   const events = [env['GITHUB_EVENT_NAME'] ?? '', triggeringEvent(env['GITHUB_EVENT_PATH'])];
   return (
-    events.some((event) => event.startsWith('pull_request')) || /^refs\/pull\//.test(env['GITHUB_REF'] ?? '')
+    events.some((event) => event.startsWith('pull_request')) ||
+    (env['GITHUB_REF'] ?? '').startsWith('refs/pull/')
   );
 }
 

@@ -118,27 +118,27 @@ export const reasons = {
   'prepare-failed': {
     of: halted,
     sentence: "The release's `prepare` hook failed.",
-    todo: 'Read the last lines of its log below, mend the hook, push again.',
+    todo: 'Read the last lines of its log, mend the hook, push again.',
   },
   'backup-failed': {
     of: halted,
     sentence: 'The backup before the change failed, so nothing was changed after it.',
-    todo: 'Read the log below: the database may be damaged or held; mend it before deploying.',
+    todo: 'Read the log: the database may be damaged or held; mend it before deploying.',
   },
   'migrate-failed': {
     of: halted,
     sentence: "The release's `migrate` hook failed.",
-    todo: 'Read the last lines of its log below, mend the hook, push again.',
+    todo: 'Read the last lines of its log, mend the hook, push again.',
   },
   'check-failed': {
     of: halted,
     sentence: 'The release did not answer a check as promised.',
-    todo: 'The check below tells what it answered. Mend the app, push again.',
+    todo: 'See what the check answered, mend the app, push again.',
   },
   'start-failed': {
     of: halted,
     sentence: 'The release did not start.',
-    todo: 'Read the last lines of its log below, mend the app, push again.',
+    todo: 'Read the last lines of its log, mend the app, push again.',
   },
   'schema-changed': {
     of: halted,
@@ -148,17 +148,17 @@ export const reasons = {
   'switch-failed': {
     of: halted,
     sentence: 'The switch from the old release to the new one failed.',
-    todo: 'Read the log below; `<app>-probe` tells which release is live now.',
+    todo: 'Read the log; `<app>-probe` tells which release is live now.',
   },
   'timed-out': {
     of: halted,
     sentence: 'The operation took longer than it may.',
-    todo: 'The steps below tell where the time went.',
+    todo: 'The steps tell where the time went.',
   },
   cancelled: {
     of: ['reverted', 'refused', 'failed', 'unknown'],
     sentence: 'The operation was cancelled.',
-    todo: 'Deploy again when you want to.',
+    todo: 'Run the job again when you want to.',
   },
   interrupted: {
     of: halted,
@@ -224,7 +224,7 @@ export const reasons = {
   'role-refused': {
     of: ['refused'],
     sentence: "The role did not accept the job's token.",
-    todo: "Compare the claims below with the role's trust policy.",
+    todo: "Compare the token's claims with the role's trust policy.",
   },
   'store-failed': {
     of: ['refused'],
@@ -254,7 +254,7 @@ export const reasons = {
   'command-failed': {
     of: ['failed'],
     sentence: 'The command failed on the instance before our script gave a result.',
-    todo: 'Its last lines are below.',
+    todo: 'Read what the command printed in Systems Manager.',
   },
   unaccounted: {
     of: ['unknown'],

@@ -21,7 +21,8 @@ export async function run(main: Part, post?: Part): Promise<void> {
 
 async function play(part: Part): Promise<void> {
   const cancellation = new AbortController();
-  const cancel = (): void => cancellation.abort(new CancelledError('The job was cancelled.'));
+  const cancel = (): void =>
+    cancellation.abort(new CancelledError('The job was cancelled; its post step sees to what still runs.'));
   // GitHub sends SIGINT, then SIGTERM 7.5 s later, then kills 2.5 s after that.
   process.on('SIGINT', cancel);
   process.on('SIGTERM', cancel);

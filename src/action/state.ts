@@ -2,8 +2,8 @@ import * as core from '@actions/core';
 
 interface StateKey {
   /** The saved text, or empty. */
-  read(): string;
-  save(value: string): void;
+  readonly read: () => string;
+  readonly save: (value: string) => void;
 }
 
 function key(name: string): StateKey {

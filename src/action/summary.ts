@@ -7,7 +7,7 @@ export function escapeMarkdown(text: string): string {
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
-    .replace(/[\\`*_[\]#|~@$:]/g, (mark) => `&#${mark.charCodeAt(0)};`)
+    .replace(/[\\`*_[\]#|~@$]|:(?=\/\/|[\w+-]+:)/g, (mark) => `&#${mark.charCodeAt(0)};`)
     .replace(/[\r\n]+/g, ' ');
 }
 

@@ -50,7 +50,7 @@ export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub
     async isPublic() {
       const answer = await ask((octokit) => octokit.rest.repos.get(split(repository)));
       // Whoever cannot tell treats it as public: nothing is shown that should not be.
-      return answer ? answer.data.private === false : true;
+      return !answer?.data.private;
     },
   };
 }

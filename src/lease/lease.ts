@@ -57,6 +57,10 @@ export interface LeaseOptions {
 /** A lease lasts this long, and is renewed at a third of it. */
 const lastsMs = 15 * 60_000;
 const renewMs = lastsMs / 3;
+/** After a renewal that failed. */
+const retryMs = 20_000;
+/** With less left than another renewal may take, in three tries of the SDK, nothing may be changed any more. */
+const leastLeftMs = retryMs + 3 * callTimeoutMs;
 
 export function leaseKey(app: string, environment: string): string {
   return `leases/${app}/${environment}.json`;
@@ -153,30 +157,27 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
       }),
     );
   };
+  const leftMs = (): number => Date.parse(mine.expires) - bucket.now();
   const swap = async (next: Written): Promise<boolean> => {
     const swapped = await compareAndSwap(bucket, key, next, { bytes: Buffer.alloc(0), etag });
     if (swapped) [mine, etag] = [next, swapped];
     return swapped !== undefined;
   };
-  const renewing = renewUntil(over.signal, async () => {
-    const left = Date.parse(mine.expires) - bucket.now();
+  const renew = async (): Promise<void> => {
     try {
       if (!(await swap({ ...mine, expires: expiry(bucket) }))) lose('somebody else took it.');
-      return !lost.signal.aborted;
     } catch (error) {
-      // Try again soon; but with less left than one call may take, nothing may be changed any more.
-      if (left < 2 * callTimeoutMs) lose(error instanceof Error ? error.message : String(error));
-      return !lost.signal.aborted;
+      // Tried again soon, while there is time for it.
+      if (leftMs() < leastLeftMs) lose(error instanceof Error ? error.message : String(error));
     }
-  });
-
-  async function renewUntil(end: AbortSignal, renew: () => Promise<boolean>): Promise<void> {
-    while (!end.aborted) {
-      const left = Date.parse(mine.expires) - bucket.now();
-      // On time at a third; after a failure every 20 s.
-      await sleep(left > lastsMs - renewMs ? renewMs : 20_000, end).catch(() => {});
-      if (end.aborted || !(await renew())) return;
-    }
+  };
+  const renewing = (async (): Promise<void> => {
+    while (await pause()) await renew();
+  })();
+  /** Until it is time to renew; false when there is nothing to renew any more. */
+  async function pause(): Promise<boolean> {
+    await sleep(leftMs() > lastsMs - renewMs ? renewMs : retryMs, over.signal).catch(() => {});
+    return !over.signal.aborted && !lost.signal.aborted;
   }
 
   return {

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { phase, say, warn } from '../action/log.ts';
 import { type Result, resultOf } from '../action/result.ts';
 import { state } from '../action/state.ts';
-import { writeSummary } from '../action/summary.ts';
+import { code, writeSummary } from '../action/summary.ts';
 import { cancelCommand } from '../command/follow.ts';
 import { findCommand } from '../command/send.ts';
 import { releaseLeaseOf } from '../lease/lease.ts';
@@ -12,6 +12,7 @@ import { connect, type Operation, type Services } from './operation.ts';
 import { type InstanceOutcome, instanceOutcome, overall } from './outcome.ts';
 import { settle } from './settle.ts';
 import { summarise } from './summary.ts';
+import { readTold } from './telling.ts';
 
 const saved = z.object({
   operation: z.object({
@@ -100,7 +101,7 @@ async function attempt(what: string, work: () => Promise<unknown>): Promise<void
 }
 
 async function tell(
-  { bucket }: Services,
+  services: Services,
   operation: Operation,
   outcomes: readonly InstanceOutcome[],
 ): Promise<void> {
@@ -110,12 +111,12 @@ async function tell(
     say(`${instance}  ${result} (${reason}): ${sentence}`);
   if (outcomes.some(({ open }) => open)) warn(`After the cancel: ${result.sentence} ${result.todo}`);
   const title = `${app} to ${environment}, after it was stopped`;
-  const instances = outcomes.map((outcome) => ({ ...outcome, more: undefined }));
+  const instances = await readTold(services, operation, outcomes);
   await attempt('The summary could not be written', () =>
-    writeSummary(summarise({ title, result, facts: [['Operation', id]], instances })),
+    writeSummary(summarise({ title, result, facts: [['Operation', code(id)]], instances })),
   );
   await attempt('The ledger could not be written', () =>
-    appendEntry(bucket, {
+    appendEntry(services.bucket, {
       ...{ operation: id, action, app, environment, actor: '', release: '', commit: '', seconds: 0 },
       run: `${operation.repository} ${operation.run}/${operation.attempt}`,
       ...{ result: result.result, reason: result.reason, sentence: result.sentence },

@@ -80,15 +80,18 @@ function checkTable({ checks }: Details): string {
   );
 }
 
-/** How long users waited, in words; empty when the hosts did not tell. */
-export function describeWait(instances: readonly InstanceOutcome[]): string {
-  const longest = (times: readonly (number | undefined)[]): number =>
-    Math.max(0, ...times.map((ms) => ms ?? 0));
-  if (instances.every(({ wait_ms, down_ms }) => wait_ms === undefined && down_ms === undefined)) return '';
-  const [wait, down] = [
-    longest(instances.map((one) => one.wait_ms)),
-    longest(instances.map((one) => one.down_ms)),
-  ];
-  if (down > 0) return `the app was down for ${inSeconds(down)}`;
-  return wait > 0 ? `requests waited at most ${inSeconds(wait)}` : 'no request waited';
+/** What users noticed, in words; empty when the hosts did not tell. */
+export function describeUsers(instances: readonly InstanceOutcome[]): string {
+  const told = instances.filter(({ wait_ms, down_ms }) => wait_ms !== undefined || down_ms !== undefined);
+  if (told.length === 0) return '';
+  const wait = Math.max(...told.map(({ wait_ms = 0 }) => wait_ms));
+  const down = Math.max(...told.map(({ down_ms = 0 }) => down_ms));
+  const waited = wait > 0 ? `requests waited at most ${inSeconds(wait)}` : 'no request waited';
+  const times = down > 0 ? `the app was down for ${inSeconds(down)}` : waited;
+  const back = told.filter(({ result }) => result !== 'done' && result !== 'unchanged');
+  if (back.length === 0) return times;
+  const met = back.some((one) => one.met)
+    ? 'users may have met the new release'
+    : 'no user met the new release';
+  return `${met}; ${times}`;
 }

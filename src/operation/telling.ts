@@ -1,0 +1,33 @@
+import { warn } from '../action/log.ts';
+import { detailsKey, readDetails } from '../command/details.ts';
+import type { Operation, Services } from './operation.ts';
+import type { InstanceOutcome } from './outcome.ts';
+import type { Told } from './summary.ts';
+
+/** Of instances that are well, this many are shown with all they tell; of the others, each. */
+const shownWell = 3;
+
+/** Reads what the hosts wrote beside their result lines. A summary without it is better than none. */
+export async function readTold(
+  { bucket }: Services,
+  { app, environment, id }: Operation,
+  outcomes: readonly InstanceOutcome[],
+): Promise<Told[]> {
+  const isWell = ({ result }: InstanceOutcome): boolean => result === 'done' || result === 'unchanged';
+  const shown = new Set([
+    ...outcomes.filter(isWell).slice(0, shownWell),
+    ...outcomes.filter((one) => !isWell(one)),
+  ]);
+  return Promise.all(
+    outcomes.map(async (outcome) => {
+      if (!shown.has(outcome)) return { ...outcome, more: undefined };
+      const key = detailsKey(app, environment, id, outcome.instance);
+      return { ...outcome, more: await readDetails(bucket, key, outcome.details).catch(unreadable) };
+    }),
+  );
+}
+
+function unreadable(error: unknown): undefined {
+  const why = error instanceof Error ? error.message : String(error);
+  warn(`What a host told beside its result cannot be read: ${why}`);
+}
