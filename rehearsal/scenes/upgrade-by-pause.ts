@@ -19,7 +19,7 @@ export const upgradeByPause: Scene = {
     assertNothingLost(load);
     const wait = result.instances[0]?.wait_ms;
     assert.ok(wait !== undefined && wait > 0, 'a pause was not told');
-    const stored = new Set(await chatmrpt.column('app.db', 'SELECT id FROM uploads'));
+    const stored = new Set(await chatmrpt.column('app.db', 'SELECT name FROM uploads'));
     assert.ok(load.acknowledged.length > 0, 'no upload was acknowledged: that proves nothing');
     assert.deepEqual(
       load.acknowledged.filter((id) => !stored.has(id)),
