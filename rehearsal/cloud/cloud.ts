@@ -8,6 +8,7 @@ import { stopProgram } from './programs.ts';
 import { type CloudRecord, readRecord } from './record.ts';
 import { Starter } from './starter.ts';
 import { sweepCloud } from './sweep.ts';
+import { inTurn } from './turn.ts';
 
 // biome-ignore lint/performance/noBarrelFile: scenes and tests know one door, and what stands behind it may move
 export { askHosts, type Cloud, inFabric, operatorClient } from './handle.ts';
@@ -31,14 +32,28 @@ export async function startCloud(options: StartOptions = {}): Promise<Cloud> {
   const name = options.name ?? freeName();
   const tell = options.onStep ?? (() => undefined);
   if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
+  return inTurn(name, () => raise(name, options.agent, tell));
+}
+
+async function raise(
+  name: string,
+  agent: string | undefined,
+  tell: (sentence: string) => void,
+): Promise<Cloud> {
   const known = readRecord(name);
   if (known !== undefined && lostItsMemory(known)) {
     tell(`the cloud "${name}" has lost its memory (${memory.join(' or ')} ended): starting it anew`);
-    await stopCloud(name);
+    await raze(name);
+  }
+  const before = readRecord(name);
+  if (before !== undefined && agent !== undefined && agent !== before.agent) {
+    throw new Error(
+      `the cloud "${name}" runs ${before.agent ?? 'our own agent'}: take it down before you change that`,
+    );
   }
   for (const folder of [stateFolder(name), runFolder(name)]) mkdirSync(folder, { recursive: true });
   await layFabric(name);
-  return new Starter(name, options.agent ?? known?.agent, tell).start();
+  return new Starter(name, agent ?? known?.agent, tell).start();
 }
 
 /** The cloud of that name. Throws when there is none. */
@@ -52,6 +67,10 @@ export function openCloud(name: string): Cloud {
 /** Stops a cloud and removes all that it made, whatever state it is in; nothing happens when there is none. */
 export async function stopCloud(name: string): Promise<void> {
   if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
+  await inTurn(name, () => raze(name));
+}
+
+async function raze(name: string): Promise<void> {
   const programs = readRecord(name)?.programs ?? [];
   await Promise.all(programs.map((program) => stopProgram(program.process)));
   await sweepCloud(name);

@@ -5,9 +5,9 @@ import { join, resolve } from 'node:path';
 import { DescribeInstancesCommand, EC2Client, type Instance } from '@aws-sdk/client-ec2';
 import { parseConfig } from '../../src/config/parse.ts';
 import { isAlive } from '../ground/process.ts';
-import { run } from '../ground/run.ts';
 import type { HostView } from '../hosts/hosts.ts';
 import { runWorkflow } from '../runner/runner.ts';
+import { callerRepository } from './caller.ts';
 import { type Cloud, launchHost, openCloud, operatorClient, startCloud, stopCloud } from './cloud.ts';
 import { hostPrefix, listHosts } from './host.ts';
 import { enrol, provision } from './provision.ts';
@@ -98,22 +98,15 @@ export async function openShell(name: string, wanted: string): Promise<number> {
 /** Plays a push to main of a repository, on an account that is prepared for it. */
 export async function pushRepository(name: string, repo: string, environment: string): Promise<number> {
   const cloud = openCloud(name);
-  const folder = resolve(repo);
-  const file = join(folder, 'understudy.yml');
+  const tell = (step: string): void => say(`  ${step}`);
+  const file = join(resolve(repo), 'understudy.yml');
   const { app } = parseConfig(readFileSync(file, 'utf8'), file);
-  await run(['git', '-C', folder, 'rev-parse', '--verify', '--quiet', 'refs/heads/main']).catch(() => {
-    throw new Error(`${folder} is no git repository with a commit on main`);
-  });
+  const folder = await callerRepository(cloud, app, resolve(repo), tell);
   const repository = `acme/${app}`;
-  await provision(cloud, { app, environment, folder, repository, onStep: (step) => say(`  ${step}`) });
+  await provision(cloud, { app, environment, folder, repository, onStep: tell });
   await ensureHost(cloud, { app, environment, folder });
-  const ended = await runWorkflow(cloud, {
-    repository,
-    folder,
-    event: 'push',
-    ref: 'refs/heads/main',
-    onLine: say,
-  });
+  const trigger = { repository, folder, event: 'push', ref: 'refs/heads/main' } as const;
+  const ended = await runWorkflow(cloud, { ...trigger, onLine: say });
   for (const job of ended.jobs) if (job.summary !== '') say(`\n${job.summary}`);
   say(`${ended.conclusion} in ${ended.seconds.toFixed(1)} s`);
   return ended.conclusion === 'success' ? 0 : 1;

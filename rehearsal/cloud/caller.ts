@@ -1,0 +1,55 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { attempt, run } from '../ground/run.ts';
+import type { Cloud } from './handle.ts';
+
+/**
+ * The git repository that a push is played from. It is the folder itself where that is a repository whose
+ * understudy.yml names the local account. Otherwise it is a copy, to which each push adds a commit: of a plain folder
+ * (an example), or with the real account's number replaced, for nothing here may even name it.
+ */
+export async function callerRepository(
+  cloud: Cloud,
+  app: string,
+  folder: string,
+  tell: (sentence: string) => void,
+): Promise<string> {
+  const config = readFileSync(join(folder, 'understudy.yml'), 'utf8');
+  const local = toAccount(config, cloud.account);
+  const isRepository = existsSync(join(folder, '.git'));
+  if (isRepository && local === config) return folder;
+  const copy = join(cloud.state, 'repositories', app);
+  const why = isRepository ? 'it names an account of AWS' : 'it is no git repository';
+  tell(`pushing a copy of ${folder}, for ${why}: ${copy}`);
+  await takeCopy(folder, copy, isRepository);
+  writeFileSync(join(copy, 'understudy.yml'), local);
+  await git(copy, 'add', '--all');
+  const { code } = await attempt(['git', '-C', copy, 'diff', '--cached', '--quiet', 'HEAD']);
+  if (code !== 0) {
+    const who = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com', '-c', 'commit.gpgsign=false'];
+    await git(copy, ...who, 'commit', '--quiet', '--message', `${app} as it is in ${folder}`);
+  }
+  return copy;
+}
+
+const toAccount = (text: string, account: string): string =>
+  text.replaceAll(/(arn:aws[a-z-]*:iam::)\d{12}(?=:)/g, `$1${account}`);
+
+async function takeCopy(folder: string, copy: string, isRepository: boolean): Promise<void> {
+  mkdirSync(copy, { recursive: true });
+  if (!existsSync(join(copy, '.git'))) await git(copy, 'init', '--quiet', '--initial-branch=main');
+  else await git(copy, 'rm', '-r', '--quiet', '--force', '--ignore-unmatch', '.');
+  if (!isRepository) {
+    cpSync(folder, copy, { recursive: true });
+    return;
+  }
+  // What is on main, as a push would bring it: nothing uncommitted.
+  const archive = join(copy, '.git', 'main.tar');
+  await git(folder, 'archive', '--output', archive, 'refs/heads/main');
+  await run(['tar', '-xf', archive, '-C', copy]);
+  rmSync(archive);
+}
+
+async function git(folder: string, ...words: string[]): Promise<void> {
+  await run(['git', '-C', folder, ...words]);
+}
