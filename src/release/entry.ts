@@ -67,16 +67,20 @@ function requireLegalPath(path: string): void {
   if (names.some((name) => name === '' || name === '.' || name === '..')) {
     throw refusal(path, 'is not a path inside the release.', 'Give it a relative path without "." and "..".');
   }
+  if (names.some((name) => Buffer.byteLength(name) > limits.name)) {
+    throw refusal(path, `has a name longer than ${limits.name} bytes.`, 'Shorten it.');
+  }
+  requireLegalText(path, path);
+}
+
+/** Judges a path, or what a link leads to. */
+function requireLegalText(path: string, text: string): void {
   // Bytes that are no UTF-8 were read as U+FFFD; a name with it could not be found again.
-  if (!path.isWellFormed() || path.includes('\uFFFD') || path.includes('\0')) {
+  if (!text.isWellFormed() || text.includes('\uFFFD') || text.includes('\0')) {
     throw refusal(path, 'has a name that is not UTF-8.', 'Rename it, or leave it out.');
   }
-  if (Buffer.byteLength(path) > limits.path || names.some((name) => Buffer.byteLength(name) > limits.name)) {
-    throw refusal(
-      path,
-      `is longer than ${limits.path} bytes, or has a name longer than ${limits.name}.`,
-      'Shorten it.',
-    );
+  if (Buffer.byteLength(text) > limits.path) {
+    throw refusal(path, `is longer than ${limits.path} bytes.`, 'Shorten it.');
   }
 }
 
@@ -115,7 +119,7 @@ function requireLinkWithin({ path, target }: Entry): void {
       'Copy what it leads to into the release, or make the link in .understudy/hooks/prepare.',
     );
   }
-  requireLegalPath(end);
+  requireLegalText(path, target);
 }
 
 function requireWithinLimits({ entries, bytes }: { entries: number; bytes: number }): void {

@@ -185,13 +185,16 @@ async function readBlocks(bytes: Bytes): Promise<{ raw: Buffer; decoded: Decoded
 }
 
 async function readContent(bytes: Bytes, { path, size }: Entry, texts: Map<string, string>): Promise<void> {
-  if (wanted.has(path)) {
-    if (size > largestWanted) {
-      throw notOurs(`${path} is larger than ${largestWanted / 1024} KiB.`);
-    }
-    texts.set(path, (await bytes.read(size)).toString('utf8'));
-  } else if ((await bytes.skip(size)) !== size) {
+  if (wanted.has(path) && size > largestWanted) {
+    throw notOurs(`${path} is larger than ${largestWanted / 1024} KiB.`);
+  }
+  const content = wanted.has(path) ? await bytes.read(size) : undefined;
+  const count = content ? content.length : await bytes.skip(size);
+  if (count !== size) {
     throw notOurs('it ends in the middle of a file.');
+  }
+  if (content) {
+    texts.set(path, content.toString('utf8'));
   }
   const gap = padding(size);
   if (!(await bytes.read(gap.length)).equals(gap)) {

@@ -12,7 +12,12 @@ const leftOut = '.git';
  * @throws ConfigurationError at what no release may hold: devices, sockets, setuid bits
  */
 export async function listTree(root: string): Promise<Entry[]> {
-  const entries = await listFolder(root, '');
+  const entries = await listFolder(root, '').catch((cause: NodeJS.ErrnoException) => {
+    const how = 'Give the folder that your build wrote.';
+    throw cause.syscall === 'scandir'
+      ? refusal(cause.path ?? root, 'is not there, or no folder.', how, cause)
+      : cause;
+  });
   return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
