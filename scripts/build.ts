@@ -64,7 +64,7 @@ async function shake(name: string, into: string): Promise<string[]> {
     input: { index: 'entry' },
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
-    plugins: [entryOf(name)],
+    plugins: [entryOf(name), lessUndici],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`${name}: ${log.message}`);
     },
@@ -96,6 +96,23 @@ function entryOf(name: string): Plugin {
     load: (id) => (id === '\0entry' ? code : null),
   };
 }
+
+/**
+ * undici's index loads all of it: caches, mocks, web sockets, which cannot be shaken off. The Actions toolkit uses two
+ * of its names, and what the index adds to every dispatcher; a third name would fail the build.
+ */
+const lessUndici: Plugin = {
+  name: 'less-undici',
+  resolveId: (id) => (id === 'undici' ? '\0undici' : null),
+  load: (id) =>
+    id === '\0undici'
+      ? `import api from 'undici/lib/api/index.js';
+         import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
+         Object.assign(Dispatcher.prototype, api);
+         export { default as ProxyAgent } from 'undici/lib/dispatcher/proxy-agent.js';
+         export { fetch } from 'undici/lib/web/fetch/index.js';`
+      : null,
+};
 
 async function seal(bundle: string, into: string): Promise<void> {
   const options = ['--out', into, '--target', 'es2024', '--no-cache', '--quiet'];

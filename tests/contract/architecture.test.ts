@@ -64,7 +64,7 @@ describe('arrows point one way: actions → src/<concept> → src/aws | src/gith
 test('no room is called utils, helpers, common or misc', () => {
   const rooms = globSync('**/{utils,helpers,common,misc}{,.*}', {
     cwd: root,
-    exclude: (path) => /(^|\/)(node_modules|\.git|dist)(\/|$)/.test(String(path)),
+    exclude: (path) => /(^|\/)(node_modules|\.git|dist)(\/|$)/.test(path),
   });
   expect(rooms).toEqual([]);
 });

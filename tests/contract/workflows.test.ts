@@ -103,7 +103,7 @@ describe('the CI of this repository', () => {
 
   test('has a gate that needs every other job, and runs whatever became of them', () => {
     const others = Object.keys(jobs).filter((name) => name !== 'gate');
-    expect([jobs['gate']?.needs].flat().sort()).toEqual(others.sort());
+    expect(new Set([jobs['gate']?.needs].flat())).toEqual(new Set(others));
     expect(jobs['gate']?.if).toMatch(/always\(\)/);
   });
 
