@@ -28,7 +28,7 @@ export interface Verdict {
 
 /** Puts questions to the engine, in a process of its own; the answers come in the same order. */
 export async function ask(questions: readonly Question[]): Promise<Verdict[]> {
-  const program = fileURLToPath(new URL('judge.ts', import.meta.url));
+  const program = fileURLToPath(new URL('main.ts', import.meta.url));
   return new Promise((resolve, reject) => {
     const options = { maxBuffer: 64 * 1024 * 1024 };
     const judge = execFile(process.execPath, [program], options, (error, stdout) =>
