@@ -70,7 +70,8 @@ export class Starter {
   }
 
   #door(): ProgramPlan {
-    const flags = ['--listen', `${gatewayAddress}:8000`, '--to', join(this.#run, 'gateway.sock')];
+    // Not the gateway's own socket: from there a host could ask for another's credentials.
+    const flags = ['--listen', `${gatewayAddress}:8000`, '--to', join(this.#run, 'door.sock')];
     return this.#inside({ name: 'door', argv: node('fabric/door.ts', flags), ready: ownReadyLine });
   }
 
@@ -98,7 +99,8 @@ export class Starter {
 
   #gateway(): ProgramPlan {
     const upstream = ['--moto', this.#urlOf('moto'), '--jwks', `${this.#urlOf('oidc')}/.well-known/jwks`];
-    const sockets = ['--socket', join(this.#run, 'gateway.sock'), '--hosts', join(this.#run, 'hosts.sock')];
+    const at = (name: string): string => join(this.#run, `${name}.sock`);
+    const sockets = ['--socket', at('gateway'), '--door', at('door'), '--hosts', at('hosts')];
     const record = ['--record', join(this.#state, 'calls.jsonl'), '--region', region];
     return own('gateway', [...upstream, ...this.#listen('gateway'), ...sockets, ...record]);
   }

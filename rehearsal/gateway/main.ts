@@ -5,7 +5,9 @@ import { parseArgs } from 'node:util';
 import { Gateway } from './gateway.ts';
 
 const usage = `usage: node rehearsal/gateway/main.ts --moto URL --record FILE [--listen HOST:PORT] [--socket PATH]
-  [--hosts PATH] [--jwks URL] [--region NAME] [--account ID] [--speed N] [--online-seconds N]
+  [--door PATH] [--hosts PATH] [--jwks URL] [--region NAME]
+  [--account ID] [--speed N] [--online-seconds N]
+--socket serves AWS's APIs and /_cloud/; --door AWS's APIs alone: the way in for hosts.
 --speed 100 makes the services' time-outs pass a hundred times faster; for tests.`;
 
 /** Reads the flags. @throws Error with the usage */
@@ -17,6 +19,7 @@ function readFlags(argv: string[]) {
       record: { type: 'string' },
       listen: { type: 'string', default: '127.0.0.1:0' },
       socket: { type: 'string' },
+      door: { type: 'string' },
       hosts: { type: 'string' },
       jwks: { type: 'string' },
       region: { type: 'string', default: 'us-east-2' },
@@ -42,22 +45,19 @@ async function main(): Promise<void> {
     onlineSeconds: positive('--online-seconds', flags['online-seconds']),
   });
   await gateway.prepare();
+  const tcp = gateway.serve('aws');
   const [host = '127.0.0.1', port = '0'] = flags.listen.split(':');
-  const servers = [gateway.serve('aws')];
-  const address = (await listen(servers[0] as Server, { host, port: Number(port) })) as AddressInfo;
-  if (flags.socket !== undefined) {
-    // What a killed gateway left behind.
-    rmSync(flags.socket, { force: true });
-    const admin = gateway.serve('admin');
-    servers.push(admin);
-    await listen(admin, { path: flags.socket });
-  }
+  const address = (await listen(tcp, { host, port: Number(port) })) as AddressInfo;
+  const sockets = [
+    await listenOn(flags.socket, gateway.serve('admin')),
+    await listenOn(flags.door, gateway.serve('aws')),
+  ];
   process.on('SIGTERM', () => {
-    for (const server of servers) {
+    for (const server of [tcp, ...sockets]) {
+      // Closing removes a Unix socket's file.
       server.close();
       server.closeAllConnections();
     }
-    if (flags.socket !== undefined) rmSync(flags.socket, { force: true });
     process.exit(0);
   });
   console.log(`ready ${JSON.stringify({ url: `http://${address.address}:${address.port}` })}`);
@@ -67,6 +67,14 @@ function positive(flag: string, text: string): number {
   const number = Number(text);
   if (!(number > 0)) throw new Error(`${flag} ${text}: a number above 0, such as 100\n${usage}`);
   return number;
+}
+
+async function listenOn(path: string | undefined, server: Server): Promise<Server> {
+  if (path === undefined) return server;
+  // What a killed gateway left behind.
+  rmSync(path, { force: true });
+  await listen(server, { path });
+  return server;
 }
 
 function listen(server: Server, where: { host: string; port: number } | { path: string }) {

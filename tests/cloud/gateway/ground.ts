@@ -44,7 +44,8 @@ export class Ground {
       /Running on (http:\/\/127\.0\.0\.1:\d+)/,
     );
     const main = join(repositoryFolder, 'rehearsal/gateway/main.ts');
-    const places = ['--socket', join(folder, 'gateway.sock'), '--record', join(folder, 'calls.jsonl')];
+    const sockets = ['--socket', join(folder, 'gateway.sock'), '--door', join(folder, 'door.sock')];
+    const places = [...sockets, '--record', join(folder, 'calls.jsonl')];
     const gateway = await start(
       [process.execPath, main, '--moto', moto.found, '--region', region, ...places, ...flags],
       /^ready \{"url":"([^"]+)"\}/m,
@@ -63,6 +64,11 @@ export class Ground {
 
   get socket(): string {
     return join(this.#folder, 'gateway.sock');
+  }
+
+  /** Where hosts come in. */
+  get door(): string {
+    return join(this.#folder, 'door.sock');
   }
 
   get ssm(): SSMClient {
@@ -107,9 +113,9 @@ export class Ground {
   }
 
   /** A question on the Unix socket, as the metadata program asks it. */
-  admin<T>(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: T }> {
+  admin<T>(path: string, socketPath = this.socket): Promise<{ status: number; body: T }> {
     return new Promise((resolve, reject) => {
-      request({ socketPath: this.socket, path, headers }, async (response) => {
+      request({ socketPath, path }, async (response) => {
         const chunks: Buffer[] = [];
         for await (const chunk of response) chunks.push(chunk as Buffer);
         const text = Buffer.concat(chunks).toString('utf8');
