@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Policy } from './foundation.ts';
 
 /** May this be done? */
@@ -29,11 +30,7 @@ export interface Verdict {
 /** Puts questions to the engine, in a process of its own; the answers come in the same order. */
 export async function ask(questions: readonly Question[]): Promise<Verdict[]> {
   const program = fileURLToPath(new URL('main.ts', import.meta.url));
-  return new Promise((resolve, reject) => {
-    const options = { maxBuffer: 64 * 1024 * 1024 };
-    const judge = execFile(process.execPath, [program], options, (error, stdout) =>
-      error ? reject(error) : resolve(JSON.parse(stdout) as Verdict[]),
-    );
-    judge.stdin?.end(JSON.stringify(questions));
-  });
+  const judging = promisify(execFile)(process.execPath, [program], { maxBuffer: 64 * 1024 * 1024 });
+  judging.child.stdin?.end(JSON.stringify(questions));
+  return JSON.parse((await judging).stdout) as Verdict[];
 }

@@ -21,13 +21,13 @@ export interface Resource {
  */
 export function resourcesOf(template: string, stack: Stack): Resource[] {
   const { contents } = parseDocument(template, { logLevel: 'error' });
-  return new Resolver(mapIn(toValue(contents as Node)), stack).resources();
+  return new Resolver(mapIn(toValue(contents)), stack).resources();
 }
 
 /** A short form such as `!Sub text` becomes `{Sub: text}`. */
 function toValue(node: Node | null): Value {
   const plain = toPlain(node);
-  return node?.tag?.startsWith('!') ? { [`${node.tag}`]: plain } : plain;
+  return node?.tag?.startsWith('!') ? { [node.tag]: plain } : plain;
 }
 
 function toPlain(node: Node | null): Value {

@@ -85,13 +85,13 @@ const inOurWords: Record<string, { what: string; how: string } | undefined> = {
 };
 
 function offsetOf(document: Document.Parsed, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length > 0; length -= 1) {
-    const node = document.getIn(path.slice(0, length), true);
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
     if (isNode(node) && node.range) {
       return node.range[0];
     }
   }
-  return document.contents?.range?.[0] ?? 0;
+  return 0;
 }
 
 function offsetOfKey(

@@ -32,11 +32,11 @@ function stepInto(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType |
   const { def } = unwrap(schema)._zod as z.core.$ZodTypes['_zod'];
   switch (def.type) {
     case 'object':
-      return def.shape[String(step)] as z.core.$ZodType | undefined;
+      return def.shape[String(step)];
     case 'record':
-      return def.valueType as z.core.$ZodType;
+      return def.valueType;
     case 'array':
-      return def.element as z.core.$ZodType;
+      return def.element;
     default:
       return undefined;
   }
@@ -45,7 +45,5 @@ function stepInto(schema: z.core.$ZodType, step: PropertyKey): z.core.$ZodType |
 /** The schema below what only says that a value may be missing. */
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const { def } = schema._zod as z.core.$ZodTypes['_zod'];
-  return def.type === 'optional' || def.type === 'prefault'
-    ? unwrap(def.innerType as z.core.$ZodType)
-    : schema;
+  return def.type === 'optional' || def.type === 'prefault' ? unwrap(def.innerType) : schema;
 }

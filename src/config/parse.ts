@@ -140,7 +140,7 @@ function shown(value: unknown): string {
   if (typeof value === 'object') {
     return 'a map of keys';
   }
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 

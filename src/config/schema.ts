@@ -47,7 +47,7 @@ function distinct<Element extends z.core.SomeType>(element: Element, atMost: num
   );
 }
 
-export const appName = /^[a-z][a-z0-9-]{1,19}$/;
+const appName = /^[a-z][a-z0-9-]{1,19}$/;
 const userName = /^(?!root$)[a-z][a-z0-9-]{0,30}$/;
 const workerName = /^[a-z][a-z0-9-]{0,19}$/;
 const bucketName = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;

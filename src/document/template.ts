@@ -5,6 +5,9 @@ import { type DocumentParameter, documentParameters } from './parameters.ts';
 /** Where the template of the host documents is, from this repository's root. */
 export const templateFile = 'infra/documents.yaml';
 
+/** What stands before each name; CloudFormation's own placeholder. */
+const appPrefix = `\${App}-`;
+
 /** What each document does, for whoever finds it in the console. */
 const purposes: Record<HostOperation, string> = {
   deploy:
@@ -49,7 +52,7 @@ function resource(operation: HostOperation) {
   return {
     Type: 'AWS::SSM::Document',
     Properties: {
-      Name: `\${App}-${operation}`,
+      Name: `${appPrefix}${operation}`,
       DocumentType: 'Command',
       DocumentFormat: 'JSON',
       TargetType: '/AWS::EC2::Instance',
@@ -100,7 +103,7 @@ function substituteNames(template: Document): void {
   visit(template, {
     Pair: (_key, pair) => {
       const value = pair.value as Scalar;
-      if ((pair.key as Scalar).value === 'Name' && /^\$\{App\}-/.test(String(value.value))) {
+      if ((pair.key as Scalar).value === 'Name' && String(value.value).startsWith(appPrefix)) {
         value.tag = '!Sub';
         return visit.SKIP;
       }

@@ -13,7 +13,7 @@ export interface Entry {
   readonly target: string;
 }
 
-export const limits = {
+const limits = {
   /** Bytes of all files together; the archive goes to S3 in one PUT, which takes 5 GB. */
   bytes: 5_000_000_000,
   entries: 200_000,

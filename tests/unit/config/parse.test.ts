@@ -261,14 +261,16 @@ describe('any text at all', () => {
     try {
       parseConfig(text, 'understudy.yml');
     } catch (error) {
-      return error instanceof ConfigurationError && /^understudy\.yml/.test(error.where) && error.how !== '';
+      return (
+        error instanceof ConfigurationError && error.where.startsWith('understudy.yml') && error.how !== ''
+      );
     }
     return true;
   };
 
   test('is read or refused in words', () => {
     const yamlish = fc.string({
-      unit: fc.constantFrom(...'[]{}:,-&*!|>%@#\'"? \nab01~<=\\'),
+      unit: fc.constantFrom(...'[]{}:,-&*!|>%@#\'"? \nab01~<=\\'.split('')),
       maxLength: 200,
     });
     fc.assert(fc.property(fc.oneof(fc.string({ unit: 'binary' }), yamlish), takesOrRefuses), {

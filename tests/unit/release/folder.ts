@@ -15,7 +15,7 @@ checks:
 `;
 
 /** A file of a release: its text, or what is special about it. */
-export type Content = string | { text: string; mode: number } | { link: string } | 'folder';
+export type Content = string | { text: string; mode: number } | { link: string } | { folder: true };
 
 export const program = { text: '#!/bin/sh\nexec gunicorn app:app\n', mode: 0o755 };
 
@@ -46,7 +46,7 @@ export async function withFolder<Result>(
 
 async function place(file: string, content: Content): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
-  if (content === 'folder') {
+  if (typeof content === 'object' && 'folder' in content) {
     await mkdir(file, { recursive: true });
   } else if (typeof content === 'string') {
     await writeFile(file, content);

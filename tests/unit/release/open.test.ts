@@ -40,7 +40,7 @@ async function tarWith(...entries: (Partial<Entry> & { path: string; content?: s
 describe('opening a release', () => {
   test('gives what was packed', async () => {
     await withFolder(
-      { ...app, [`${'long/'.repeat(30)}ü\n`]: 'x', uploads: 'folder', to: { link: 'app.py' } },
+      { ...app, [`${'long/'.repeat(30)}ü\n`]: 'x', uploads: { folder: true }, to: { link: 'app.py' } },
       async (folder, archive) => {
         const packed = await packRelease(folder, archive, source);
         const opened = await openRelease(archive, packed.id);

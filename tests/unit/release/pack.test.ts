@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, link, lstat, mkdir, readdir, readFile, truncate, utimes, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
@@ -65,7 +67,7 @@ describe('packing', () => {
   });
 
   test('writes what GNU tar lists: sorted, owner 0, modes 644 and 755, the time of the commit', async () => {
-    const files = { ...app, uploads: 'folder', latest: { link: 'b/1' }, 'b/1': '1' } as const;
+    const files = { ...app, uploads: { folder: true }, latest: { link: 'b/1' }, 'b/1': '1' } as const;
     const listed = await packed(files, (archive) => gnuTar('--numeric-owner', '-tvzf', archive));
     const lines = listed
       .trim()
@@ -183,7 +185,7 @@ describe('packing', () => {
 describe('what cannot be a release', () => {
   const without = (path: string) => Object.fromEntries(Object.entries(app).filter(([key]) => key !== path));
   const cases: [string, Readonly<Record<string, Content>>, string][] = [
-    ['an empty folder', { empty: 'folder' }, 'holds no file'],
+    ['an empty folder', { empty: { folder: true } }, 'holds no file'],
     ['no understudy.yml', without('understudy.yml'), '"understudy.yml": is missing'],
     ['a wrong understudy.yml', { ...app, 'understudy.yml': 'app: 1' }, 'understudy.yml:1:6: app is 1.'],
     ['no .understudy/run', without('.understudy/run'), '".understudy/run": is missing'],
@@ -242,12 +244,14 @@ describe('what cannot be a release', () => {
     });
   });
 
-  test('a pipe', async () => {
+  test('a socket', async () => {
     await withFolder(app, async (folder, archive) => {
-      execFileSync('mkfifo', [join(folder, 'pipe')]);
+      const server = createServer().listen(join(folder, 'socket'));
+      await once(server, 'listening');
       await expect(packRelease(folder, archive, source)).rejects.toThrow(
-        '"pipe": is a device, a socket or a pipe',
+        '"socket": is a device, a socket or a pipe',
       );
+      server.close();
     });
   });
 
