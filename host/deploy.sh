@@ -331,7 +331,7 @@ check_schema() {
 # and every check answers. Records the last answer to each check; ends the step when it is not so.
 await_healthy() {
   local where=$1 of=$2 until problem
-  remember_restarts "$of"
+  remember_start "$of"
   until=$(($(now_ms) + $3))
   while problem=$(process_problem "$where" "$of"); [[ -n $problem ]]; do
     has_died "$of" && fail_start "$of" 'ended'
@@ -346,17 +346,28 @@ fail_start() {
   fail start-failed "${1%.service} $2."
 }
 
-# Over with no job to start it, or started again for the third time since we began to look.
-has_died() {
-  local active restarts job
-  active=$(unit_state "$1" ActiveState)
-  job=$(unit_state "$1" Job)
-  restarts=$(unit_state "$1" NRestarts)
-  [[ $active == failed || ($active == inactive && -z $job) ]] || ((restarts - restarts_before >= 3))
+# What a unit was when we began to look at it: see has_died.
+remember_start() {
+  restarts_before=$(unit_state "$1" NRestarts)
+  invocation_before=''
 }
 
-restarts_before=0
-remember_restarts() { restarts_before=$(unit_state "$1" NRestarts); }
+# Over with no job to start it; started again for the third time; or, where only a socket can have done that,
+# started again at all (a waiting check wakes what died).
+has_died() {
+  local active job restarts invocation
+  {
+    read -r active
+    read -r job
+    read -r restarts
+    read -r invocation
+  } < <(unit_states "$1" ActiveState Job NRestarts InvocationID)
+  [[ -n $invocation_before || ($active == inactive && -n $job) ]] || invocation_before=$invocation
+  case $1 in
+  "$app@"*) [[ $active == failed ]] || ((restarts - restarts_before >= 3)) ;;
+  *) [[ $active == failed || ($active == inactive && -z $job) || ${invocation_before:-$invocation} != "$invocation" ]] ;;
+  esac
+}
 
 release_of_unit() {
   local name=${1##*@}
@@ -409,6 +420,7 @@ holds() { [[ -n $(find "/proc/$1/fd" -lname "socket:\\[$2\\]" -print -quit 2>/de
 # No answer is asked again until the time is over: the server may still be loading. A wrong answer gets three tries.
 ask_checks() {
   local where=$1 of=$2 until=$3 check answer wrong
+  has_died "$of" && fail_start "$of" 'ended'
   while IFS= read -r check; do
     wrong=0
     while answer=$(ask "$where" "$of" "$check"); [[ $(jq .ok <<<"$answer") != true ]]; do
@@ -460,7 +472,7 @@ ask() {
       then ($got | type) == "object" and all($want | keys[]; . as $key | ($got | has($key)) and ($got[$key] | holds($want[$key])))
       else $got == $want end;
     ($status | tonumber? // 0) as $status
-    | ($type | split(";")[0] | ascii_downcase | gsub("\\s"; "")) as $media
+    | ($type | split(";")[0] // "" | ascii_downcase | gsub("\\s"; "")) as $media
     | ($check.type // "" | ascii_downcase) as $promised
     | (if $code == "28" then "no answer within \($check.timeout_ms // 5000) ms"
        elif $status == 0 then "no answer (curl ended with \($code))"
@@ -471,7 +483,7 @@ ask() {
          | if $json | holds($check.json) then "" else "JSON is not as promised: \($check.json | tojson)" end
        end) as $problem
     | {where: $where, path: $check.path, ok: ($problem == ""), status: (if $code == "28" then 0 else $status end), type: $type, ms: $ms,
-       body: (if $excerpts == "on" then ($body | split("\n")[0][0:200]) else "" end), problem: $problem}'
+       body: (if $excerpts == "on" then ($body | split("\n")[0] // "" | .[0:200]) else "" end), problem: $problem}'
   rm -rf "$words"
 }
 
@@ -547,7 +559,7 @@ expose() {
 
 await_holding_public() {
   local until problem
-  remember_restarts "$app@$1.service"
+  remember_start "$app@$1.service"
   until=$(($(now_ms) + $(start_timeout_ms)))
   while problem=$(process_problem public "$app@$1.service"); [[ -n $problem ]]; do
     has_died "$app@$1.service" && fail_start "$app@$1.service" 'ended'

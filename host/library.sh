@@ -179,6 +179,15 @@ as_user() {
 
 unit_state() { systemctl show --property "$2" --value "$1"; }
 
+# Several properties, one a line, in the order asked for.
+unit_states() {
+  local of=$1 property value
+  local -A found=()
+  shift
+  while IFS='=' read -r property value; do found[$property]=$value; done < <(systemctl show "${@/#/--property=}" "$of")
+  for property in "$@"; do printf '%s\n' "${found[$property]:-}"; done
+}
+
 is_running() { [[ $(unit_state "$1" ActiveState) =~ ^(active|activating|reloading|deactivating)$ ]]; }
 
 live_release() {
