@@ -22,7 +22,7 @@ export interface PackedRelease {
   readonly files: number;
 }
 
-/** Faster levels cost size, slower ones time; what each gives is in this folder's README. */
+/** Why this one: the figures in the README of this folder. */
 const compressionLevel = 1;
 const chunkSize = 1024 * 1024;
 
