@@ -183,7 +183,7 @@ export const reasons = {
   },
   'bad-config': {
     of: ['refused'],
-    sentence: 'understudy.yml is wrong.',
+    sentence: 'The file understudy.yml is wrong.',
     todo: 'Correct the line that the message names.',
   },
   'pull-request': {

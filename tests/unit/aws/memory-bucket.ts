@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type Bucket, type FileBody, sha256 } from '../../../src/aws/bucket.ts';
+
+/** A bucket in memory with S3's conditions; its answers can be lost after the write was done. */
+export class MemoryBucket implements Bucket {
+  readonly name = 'memory';
+  readonly objects = new Map<string, Buffer>();
+  /** ms since the epoch; only the test moves it. */
+  time = Date.UTC(2026, 10, 23);
+  /** How many writes from now on are done, and then said to have found the condition broken: a retry's 412. */
+  answersToLose = 0;
+  /** Runs once before the next write, as somebody else who is quicker. */
+  intruder: (() => void) | undefined;
+
+  now(): number {
+    return this.time;
+  }
+
+  async read(key: string) {
+    const bytes = this.objects.get(key);
+    return bytes && { bytes, etag: etagOf(bytes) };
+  }
+
+  async describe(key: string) {
+    const bytes = this.objects.get(key);
+    return bytes && { sha256: sha256(bytes) };
+  }
+
+  async create(key: string, body: Buffer | FileBody): Promise<string | undefined> {
+    return this.#write(
+      key,
+      Buffer.isBuffer(body) ? body : readFileSync(body.path),
+      () => !this.objects.has(key),
+    );
+  }
+
+  async replace(key: string, bytes: Buffer, etag: string): Promise<string | undefined> {
+    return this.#write(key, bytes, () => {
+      const there = this.objects.get(key);
+      return there !== undefined && etagOf(there) === etag;
+    });
+  }
+
+  async list(prefix: string, after = ''): Promise<string[]> {
+    return [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
+  }
+
+  json(key: string): Record<string, unknown> {
+    const bytes = this.objects.get(key);
+    if (!bytes) throw new Error(`There is no object ${key}.`);
+    return JSON.parse(bytes.toString('utf8')) as Record<string, unknown>;
+  }
+
+  #write(key: string, bytes: Buffer, holds: () => boolean): string | undefined {
+    this.intruder?.();
+    this.intruder = undefined;
+    if (!holds()) return undefined;
+    this.objects.set(key, bytes);
+    if (this.answersToLose > 0) {
+      this.answersToLose -= 1;
+      return undefined;
+    }
+    return etagOf(bytes);
+  }
+}
+
+function etagOf(bytes: Buffer): string {
+  return `"${createHash('md5').update(bytes).digest('hex')}"`;
+}
