@@ -23,7 +23,7 @@ function s3Resource(call: Call): string {
 
 function ssmResource({ body, region }: Call, account: string): string {
   const input = parseObject(body);
-  const field = (name: string) => (typeof input[name] === 'string' ? (input[name] as string) : undefined);
+  const field = (name: string) => (typeof input[name] === 'string' ? input[name] : undefined);
   const arn = (kind: string, name: string) =>
     `arn:aws:ssm:${region}:${account}:${kind}/${name.replace(/^\//, '')}`;
   const document = field('DocumentName');

@@ -473,7 +473,11 @@ describe('what SendCommand refuses', () => {
 
   test.each<[string, Partial<SendCommandCommandInput>, string]>([
     ['51 InstanceIds', { InstanceIds: ids(51) }, 'ValidationException'],
-    ['6 Targets', { Targets: Array(6).fill({ Key: 'tag:a', Values: ['b'] }) }, 'ValidationException'],
+    [
+      '6 Targets',
+      { Targets: Array.from({ length: 6 }, () => ({ Key: 'tag:a', Values: ['b'] })) },
+      'ValidationException',
+    ],
     ['nobody to send to', {}, 'ValidationException'],
     ['ids and targets together', { InstanceIds: ids(1), ...somebody }, 'ValidationException'],
     ['a Comment of 101 characters', { ...somebody, Comment: 'c'.repeat(101) }, 'ValidationException'],

@@ -290,8 +290,8 @@ function valueFor(item: Element, filter: string): string {
 
 /** All arguments but the token itself, in one order. */
 function fingerprintOf(form: URLSearchParams): string {
-  const rest = [...form].filter(([key]) => key !== 'ClientToken').sort();
-  return createHash('sha256').update(JSON.stringify(rest)).digest('hex');
+  const rest = [...form].filter(([key]) => key !== 'ClientToken').map((pair) => pair.join('='));
+  return createHash('sha256').update(JSON.stringify(rest.sort())).digest('hex');
 }
 
 function rootSize(form: URLSearchParams): number {
