@@ -138,8 +138,8 @@ check_unpacked() {
   [[ -z $(find "$folder" -perm /6000 -print -quit) ]] || refuse bad-release 'The archive holds a setuid or setgid file.'
   [[ ! -L $folder/.understudy && -f $folder/.understudy/run && -x $folder/.understudy/run ]] ||
     refuse bad-release '.understudy/run is missing or not executable.'
-  [[ -f $folder/.understudy/release.json && ! -L $folder/.understudy/release.json ]] &&
-    [[ $(of_release '[.schema, .app] | join(" ")') == "1 $app" ]] ||
+  [[ -f $folder/.understudy/release.json && ! -L $folder/.understudy/release.json &&
+    $(of_release '[.schema, .app] | join(" ")') == "1 $app" ]] ||
     refuse bad-release ".understudy/release.json is missing, or is not of $app in schema 1."
 }
 
