@@ -13,8 +13,8 @@ export function writeOutputs<Declared extends Readonly<Record<string, OutputDecl
   }
 }
 
-/** Sets the outputs `result`, as JSON, and `reason`, which every operation has. */
-export function writeResult(result: Result & Readonly<Record<string, unknown>>): void {
-  core.setOutput('result', withoutMasked(JSON.stringify({ schema: 1, ...result })));
+/** Sets the outputs `result`, as JSON with `more` beside it, and `reason`: every operation has them. */
+export function writeResult(result: Result, more: Readonly<Record<string, unknown>> = {}): void {
+  core.setOutput('result', withoutMasked(JSON.stringify({ schema: 1, ...result, ...more })));
   core.setOutput('reason', result.reason);
 }

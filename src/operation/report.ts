@@ -35,7 +35,7 @@ export async function concluding(title: string, story: (report: Report) => Promi
 
 async function publish(report: Report, result: Result): Promise<void> {
   const { title, facts, instances, known } = report;
-  writeResult({ ...result, ...known, instances: instances.map(toOutput) });
+  writeResult(result, { ...known, instances: instances.map(toOutput) });
   try {
     await writeSummary(summarise({ title, result, facts, instances }));
   } catch (error) {

@@ -76,7 +76,7 @@ describe('the wrapper', () => {
   test('tells main when the job is cancelled, and takes its handlers away afterwards', async () => {
     const before = process.listenerCount('SIGINT');
     let reason: unknown;
-    await run(async (signal) => {
+    await run(async (signal): Promise<undefined> => {
       process.emit('SIGINT');
       reason = signal.reason;
       signal.throwIfAborted();

@@ -4,7 +4,9 @@ import { mockClient } from 'aws-sdk-client-mock';
 import { readClaims, roleCredentials } from '../../../src/aws/credentials.ts';
 
 const sts = mockClient(STSClient);
-beforeEach(() => sts.reset());
+beforeEach(() => {
+  sts.reset();
+});
 
 const claims = {
   sub: 'repo:acme/isso:environment:staging',
