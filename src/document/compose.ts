@@ -29,7 +29,8 @@ export function compose(operation: HostOperation, parameters: Record<string, str
 }
 
 function quote(value: string): string {
-  if (/['\\\n]/.test(value)) throw new Error(`A parameter's value may not hold a quote or a line break: ${value}`);
+  if (/['\\\n]/.test(value))
+    throw new Error(`A parameter's value may not hold a quote or a line break: ${value}`);
   return `'${value}'`;
 }
 
