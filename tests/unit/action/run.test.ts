@@ -67,7 +67,7 @@ describe('the wrapper', () => {
   });
 
   test('fails the step once by an error, and tells its causes to a debug run only', async () => {
-    await run(() => Promise.reject(new Error('outer', { cause: new Error('inner') })));
+    await run(() => Promise.reject<undefined>(new Error('outer', { cause: new Error('inner') })));
     expect(errors()).toHaveLength(1);
     expect(errors()[0]).not.toContain('inner');
     expect(printed).toContain('::debug::Error: inner');
