@@ -13,8 +13,6 @@ export interface ActCall {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** act's own cache folder, in the environment of each of its processes: tells them from all others. */
-  readonly cache: string;
   /** While this file exists, an action that ended is not reported to act. */
   readonly holding: string;
   readonly onLine: (line: string) => void;
@@ -78,8 +76,11 @@ async function cancel(act: number, holding: string): Promise<void> {
   rmSync(holding, { force: true });
 }
 
-/** Ends every process of a run, whatever session it made for itself. */
-function killAll(cache: string): void {
+/**
+ * Ends every process of a run, whatever session it made for itself.
+ * @param cache act's own cache folder: in the environment of each of its processes, and of no other.
+ */
+export function killAll(cache: string): void {
   const mark = `XDG_CACHE_HOME=${cache}\0`;
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
@@ -92,14 +93,12 @@ function killAll(cache: string): void {
   }
 }
 
-/** Runs act to its end. Nothing of it lives on, not even when this process exits first. */
+/** Runs act to its end, which is after the post steps of a cancelled run. */
 export async function runAct(call: ActCall): Promise<{ code: number | null }> {
   const act = spawn(call.program, [...call.args], {
     env: { ...call.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const killOnExit = () => killAll(call.cache);
-  process.once('exit', killOnExit);
   let cancelling: Promise<void> | undefined;
   const onAbort = () => {
     if (act.pid !== undefined) cancelling = cancel(act.pid, call.holding);
@@ -116,7 +115,5 @@ export async function runAct(call: ActCall): Promise<{ code: number | null }> {
   } finally {
     call.signal?.removeEventListener('abort', onAbort);
     await cancelling;
-    killOnExit();
-    process.removeListener('exit', killOnExit);
   }
 }

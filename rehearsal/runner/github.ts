@@ -40,7 +40,7 @@ async function send(url: string, method: string, body?: unknown): Promise<unknow
 }
 
 /** The claims of GitHub's OIDC token for one job (documented under "OpenID Connect reference"). */
-export function claimsOf(run: Attempt, job: PlannedJob): Record<string, string> {
+function claimsOf(run: Attempt, job: PlannedJob): Record<string, string> {
   const place = job.environment === undefined ? subjectOf(run) : `environment:${job.environment}`;
   return {
     sub: `repo:${run.repository}:${place}`,

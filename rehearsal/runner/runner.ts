@@ -3,12 +3,13 @@ import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { pythonTools, repositoryFolder } from '../ground/places.ts';
 import { run as runCommand } from '../ground/run.ts';
-import { runAct } from './act.ts';
+import { killAll, runAct } from './act.ts';
 import { type Attempt, GithubRun, type GithubUrls, openRepository, openTokens } from './github.ts';
 import { type Job, type Moment, RunLog } from './log.ts';
 import {
   closeStage,
   layPrograms,
+  layPython,
   layWorkflows,
   type OidcRequest,
   openCalled,
@@ -17,7 +18,7 @@ import {
 } from './stage.ts';
 import { findWorkflow, type Occasion, type Plan, type PlannedJob, planRun } from './workflow.ts';
 
-export type { Annotation, Job } from './log.ts';
+export type { Job } from './log.ts';
 
 /** The parts of a cloud that a runner meets. */
 export interface RunnerCloud extends GithubUrls {
@@ -164,6 +165,7 @@ async function actArguments(stage: Stage, run: Attempt, trigger: Trigger, env: R
 function actEnvironment(stage: Stage): Record<string, string> {
   const path = [
     stage.programs,
+    join(stage.python, 'bin'),
     dirname(NODE),
     '/usr/local/sbin',
     '/usr/local/bin',
@@ -234,6 +236,11 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
   const ours = trigger.ours ?? repositoryFolder;
   const tools = trigger.tools ?? pythonTools();
   const stage = openStage();
+  const leaveNothing = () => {
+    killAll(stage.cache);
+    closeStage(stage);
+  };
+  process.once('exit', leaveNothing);
   try {
     const sha = await checkOut(stage, trigger);
     const occasion: Occasion = { ...trigger, inputs: trigger.inputs ?? {} };
@@ -242,7 +249,8 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
     const run = await describe(cloud, trigger, plan, sha);
     const github = new GithubRun(cloud, run);
     await github.tell('queued');
-    layPrograms(stage, NODE, tools);
+    layPrograms(stage, NODE);
+    await layPython(stage, tools);
     layWorkflows(stage, plan, await tokensFor(cloud, run, plan), ours);
     await github.tell('in_progress');
     const log = await playOn(stage, cloud, run, plan, { ...trigger, tools }, github);
@@ -252,7 +260,8 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
     const seconds = (performance.now() - started) / 1000;
     return { runId, attempt, conclusion, jobs: log.jobs, log: log.text, seconds };
   } finally {
-    closeStage(stage);
+    process.removeListener('exit', leaveNothing);
+    leaveNothing();
   }
 }
 
@@ -270,7 +279,6 @@ async function playOn(
     program: join(trigger.tools, 'act'),
     args: await actArguments(stage, run, trigger, jobEnvironment(cloud, run, stage)),
     env: actEnvironment(stage),
-    cache: stage.cache,
     holding: stage.holding,
     ...(trigger.signal && { signal: trigger.signal }),
     onLine: (text) => {

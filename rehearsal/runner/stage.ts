@@ -4,6 +4,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -12,10 +13,11 @@ import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Document } from 'yaml';
 import { cacheFolder, repositoryFolder } from '../ground/places.ts';
+import { run } from '../ground/run.ts';
 import { type Call, type Plan, type PlannedJob, readWorkflow } from './workflow.ts';
 
 /** How our repository is named in `uses:`, and by which ref in the tree (architecture.md, security rule 1). */
-export const OURS = 'understudy-actions/understudy';
+const OURS = 'understudy-actions/understudy';
 
 /** GitHub's own actions that need GitHub: their stand-ins here, folder by name. `actions/checkout` is built into act. */
 const STAND_INS: Readonly<Record<string, string>> = {
@@ -38,6 +40,8 @@ export interface Stage {
   readonly artifacts: string;
   /** First on the jobs' PATH. */
   readonly programs: string;
+  /** The jobs' own Python environment. */
+  readonly python: string;
   /** While this file exists, an action that ended is not reported to act. */
   readonly holding: string;
   /** What act takes from a folder here in place of GitHub: `owner/repository@ref` → folder. */
@@ -57,6 +61,7 @@ export function openStage(): Stage {
     temporary: inside('tmp'),
     artifacts: inside('artifacts'),
     programs: inside('bin'),
+    python: inside('python'),
     holding: inside('bin/holding'),
     repositories: new Map(),
   };
@@ -74,23 +79,40 @@ export function closeStage(stage: Stage): void {
  * `node` is a shell that starts the real one: act knows no other end than SIGKILL for a cancelled action, and GitHub
  * asks by SIGINT first. So the runner asks the action itself, and the shell keeps act waiting meanwhile.
  */
-export function layPrograms(stage: Stage, node: string, tools: string): void {
-  const shell = [
-    '#!/bin/bash',
+export function layPrograms(stage: Stage, node: string): void {
+  layScript(
+    join(stage.programs, 'node'),
     // act asks node for its own path, and from then on starts what it is told.
     'if [ "$*" = "--no-warnings -e console.log(process.execPath)" ]; then echo "$0"; exit; fi',
     `'${node}' "$@"`,
     'code=$?',
     `while [ -e '${stage.holding}' ]; do sleep 0.05; done`,
     'exit "$code"',
-    '',
-  ];
-  writeFileSync(join(stage.programs, 'node'), shell.join('\n'), { mode: 0o755 });
-  for (const name of ['python3', 'pip', 'pip3']) symlinkOver(tools, stage.programs, name);
+  );
 }
 
-function symlinkOver(from: string, to: string, name: string): void {
-  if (existsSync(join(from, name))) symlinkSync(join(from, name), join(to, name));
+function layScript(path: string, ...lines: string[]): void {
+  writeFileSync(path, ['#!/bin/bash', ...lines, ''].join('\n'), { mode: 0o755 });
+}
+
+/**
+ * Makes the jobs a Python of their own, with pip: what a build installs goes with the run.
+ * pip is linked from the ground's tools: to unpack it anew takes seconds, and Debian's Python has none.
+ */
+export async function layPython(stage: Stage, tools: string): Promise<void> {
+  await run([join(tools, 'python3'), '-m', 'venv', '--without-pip', stage.python]);
+  const [from, to] = [sitePackages(dirname(tools)), sitePackages(stage.python)];
+  for (const name of readdirSync(from).filter((entry) => /^pip(-[\d.]+\.dist-info)?$/.test(entry))) {
+    symlinkSync(join(from, name), join(to, name));
+  }
+  for (const name of ['pip', 'pip3']) {
+    layScript(join(stage.python, 'bin', name), `exec '${stage.python}/bin/python3' -m pip "$@"`);
+  }
+}
+
+function sitePackages(environment: string): string {
+  const [version = ''] = readdirSync(join(environment, 'lib'));
+  return join(environment, 'lib', version, 'site-packages');
 }
 
 /** The settings of this machine for reaching its package registries, and no others of its environment. */

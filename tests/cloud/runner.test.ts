@@ -1,12 +1,15 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createGithub } from '../../rehearsal/github/server.ts';
+import { identify } from '../../rehearsal/ground/process.ts';
 import { createTokenServer } from '../../rehearsal/oidc/server.ts';
 import { type Run, type RunnerCloud, runWorkflow, type Trigger } from '../../rehearsal/runner/runner.ts';
 
@@ -297,6 +300,58 @@ permissions: {}
 jobs: {one: {runs-on: ubuntu-latest, steps: [{uses: other/action@v1}]}}
 `;
     await expect(play('unknown', workflow)).rejects.toThrow('no stand-in for other/action');
+  });
+
+  test('gives a build a Python of its own, and says when there is none of the wanted version', async () => {
+    const run = await play(
+      'python',
+      `
+on: push
+permissions: {}
+jobs:
+  own:
+    runs-on: ubuntu-latest
+    steps:
+      - run: python3 -m pip --version && python3 -c 'import sys; assert sys.prefix.startswith("/tmp/"), sys.prefix'
+  none:
+    runs-on: ubuntu-latest
+    steps: [{uses: actions/setup-python@${ZEROS}, with: {python-version: '3.99'}}]
+`,
+    );
+    expect(run.jobs.map(({ conclusion }) => conclusion)).toEqual(['success', 'failure']);
+    expect(run.jobs[1]?.annotations[0]?.message).toMatch(
+      /^Python 3\.99 is wanted, and this machine has 3\.\d+/,
+    );
+  });
+
+  test('leaves no process and no folder behind when the program ends in the middle of a run', async () => {
+    const root = repositoryOf('left', {
+      '.github/workflows/run.yml': `
+on: push
+permissions: {}
+jobs: {wait: {runs-on: ubuntu-latest, steps: [{run: 'setsid sleep 300 & echo "$! $XDG_CACHE_HOME"; wait'}]}}
+`,
+    });
+    const trigger = { repository: 'acme/left', folder: root, event: 'push', ref: 'refs/heads/main' };
+    const runner = join(import.meta.dirname, '../../rehearsal/runner/runner.ts');
+    const program = `
+      import { runWorkflow } from ${JSON.stringify(runner)};
+      const onLine = (line) => {
+        const seen = /\\| (\\d+) (\\/.*)$/.exec(line);
+        if (seen) process.exit(console.log(seen[1] + ' ' + seen[2]));
+      };
+      await runWorkflow(${JSON.stringify(cloud)}, {...${JSON.stringify(trigger)}, onLine});`;
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      program,
+    ]);
+    const [pid, cache = ''] = stdout.trim().split(' ');
+    expect(cache).toMatch(/understudy-run-/);
+    expect(existsSync(dirname(cache))).toBe(false);
+    // Killed, and soon taken by init.
+    for (let tries = 0; tries < 100 && identify(Number(pid)); tries += 1) await sleep(20);
+    expect(identify(Number(pid))).toBeUndefined();
   });
 
   test('asks a cancelled step to end, and runs its post step', async () => {
