@@ -9,6 +9,7 @@ import { execFile } from 'node:child_process';
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -16,7 +17,6 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, relative, resolve, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { type Plugin, rolldown } from 'rolldown';
@@ -39,7 +39,10 @@ export function findActions(): string[] {
 
 /** Builds every action into a folder that is made anew. */
 export async function build(into: string): Promise<BuiltAction[]> {
-  const work = mkdtempSync(join(tmpdir(), 'understudy-build-'));
+  // ncc derives module ids from the way between its loaders and its working directory: it must be alike everywhere.
+  const works = join(root, '.understudy-build');
+  mkdirSync(works, { recursive: true });
+  const work = mkdtempSync(join(works, 'work-'));
   try {
     const modules = new Set<string>();
     for (const name of findActions()) {
@@ -118,7 +121,6 @@ async function seal(bundle: string, into: string): Promise<void> {
   const options = ['--out', into, '--target', 'es2024', '--no-cache', '--quiet'];
   // ncc passes undefined to fs.existsSync, which Node 24 deprecates aloud.
   const command = ['--no-deprecation', ncc, 'build', 'index.js', ...options];
-  // It derives module ids from paths below its working directory: ours is a random one, so it must stand in it.
   await promisify(execFile)(process.execPath, command, { cwd: bundle });
   // dist/package.json says "module" for every action.
   rmSync(join(into, 'package.json'), { force: true });

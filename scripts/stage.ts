@@ -26,9 +26,10 @@ interface Ended {
 // What the caller's shell or a GitHub job holds must not steer a test.
 const FOREIGN = /^(ACTIONS|AWS|GITHUB|INPUT|RUNNER|STATE)_/;
 
-/** Our own environment without what would steer the SDK or the Actions toolkit. */
+/** Our own environment without what would steer the SDK or the Actions toolkit; colours for people only. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.test(name)));
+  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.test(name)));
+  return process.stdout.isTTY ? own : { ...own, NO_COLOR: '1' };
 }
 
 interface Play {

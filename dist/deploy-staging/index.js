@@ -36,7 +36,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
 
 /***/ }),
 
-/***/ 3836:
+/***/ 1455:
 /***/ ((module) => {
 
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
@@ -120,7 +120,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
 
 /***/ }),
 
-/***/ 1455:
+/***/ 4759:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -181,18 +181,18 @@ if(!n.next().done)throw TypeError(`Unreachable`);return t}{let e=0;for(let{0:n,1
 
 /***/ }),
 
-/***/ 9594:
+/***/ 454:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _run_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5684);
-const t=e=>async t=>(await __nccwpck_require__.e(/* import() */ 781).then(__nccwpck_require__.bind(__nccwpck_require__, 2781)))[e]?.(t);await (0,_run_js__WEBPACK_IMPORTED_MODULE_0__.n)(t(`main`),t(`post`));
+/* harmony import */ var _run_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2558);
+const t=e=>async t=>(await __nccwpck_require__.e(/* import() */ 769).then(__nccwpck_require__.bind(__nccwpck_require__, 9769)))[e]?.(t);await (0,_run_js__WEBPACK_IMPORTED_MODULE_0__.n)(t(`main`),t(`post`));
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
 
 /***/ }),
 
-/***/ 5684:
+/***/ 2558:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -222,7 +222,7 @@ __nccwpck_require__.d(__webpack_exports__, {
 });
 
 // EXTERNAL MODULE: ./_undici.js + 1 modules
-var _undici = __nccwpck_require__(1455);
+var _undici = __nccwpck_require__(4759);
 // EXTERNAL MODULE: external "os"
 var external_os_ = __nccwpck_require__(857);
 ;// CONCATENATED MODULE: external "crypto"
@@ -506,6 +506,6 @@ function p(e){return e==null?``:typeof e==`string`||e instanceof String?e:JSON.s
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(9594);
+/******/ var __webpack_exports__ = __nccwpck_require__(454);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 

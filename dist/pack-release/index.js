@@ -71,18 +71,18 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
 
 /***/ }),
 
-/***/ 594:
+/***/ 454:
 /***/ ((__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
 
 __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => { try {
-/* harmony import */ var _result_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(77);
-function u(e){return{read:()=>(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.u)(e),save:n=>(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.f)(e,n)}}const d={isPost:u(`is-post`),operation:u(`operation`),command:u(`command`),ended:u(`ended`)};async function f(e,t){d.isPost.read()===``?(d.isPost.save(`true`),await p(e)):t&&await p(t)}async function p(e){let t=new AbortController,n=()=>t.abort(new _result_js__WEBPACK_IMPORTED_MODULE_0__.r(`The job was cancelled; its post step sees to what still runs.`));process.on(`SIGINT`,n),process.on(`SIGTERM`,n);try{let n=await e(t.signal);n&&!(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.n)(n)&&m(n)}catch(e){for(let t of (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.o)(e))(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.s)(t);e instanceof Error&&e.stack&&(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.s)(e.stack),m(h(e))}finally{process.off(`SIGINT`,n),process.off(`SIGTERM`,n)}}function m({result:e,reason:t,sentence:n,todo:r}){(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.p)(`${e} (${t}): ${n} What to do: ${r}`)}function h(t){if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.i){let e=`${t.where}: ${t.what}`;return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`refused`,reason:t.reason,sentence:e,todo:t.how})}if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.a){let{outcome:e,reason:n,message:r,todo:i}=t;return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:e,reason:n,sentence:r,todo:i})}if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.r)return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`unknown`,reason:`cancelled`,sentence:t.message});let r=t instanceof Error?`${t.name}: ${t.message}`:String(t);return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`unknown`,reason:`unexpected-error`,sentence:r})}const g=e=>async t=>(await __nccwpck_require__.e(/* import() */ 781).then(__nccwpck_require__.bind(__nccwpck_require__, 781)))[e]?.(t);await f(g(`main`),g(`post`));
+/* harmony import */ var _result_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(361);
+function u(e){return{read:()=>(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.u)(e),save:n=>(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.f)(e,n)}}const d={isPost:u(`is-post`),operation:u(`operation`),command:u(`command`),ended:u(`ended`)};async function f(e,t){d.isPost.read()===``?(d.isPost.save(`true`),await p(e)):t&&await p(t)}async function p(e){let t=new AbortController,n=()=>t.abort(new _result_js__WEBPACK_IMPORTED_MODULE_0__.r(`The job was cancelled; its post step sees to what still runs.`));process.on(`SIGINT`,n),process.on(`SIGTERM`,n);try{let n=await e(t.signal);n&&!(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.n)(n)&&m(n)}catch(e){for(let t of (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.o)(e))(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.s)(t);e instanceof Error&&e.stack&&(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.s)(e.stack),m(h(e))}finally{process.off(`SIGINT`,n),process.off(`SIGTERM`,n)}}function m({result:e,reason:t,sentence:n,todo:r}){(0,_result_js__WEBPACK_IMPORTED_MODULE_0__.p)(`${e} (${t}): ${n} What to do: ${r}`)}function h(t){if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.i){let e=`${t.where}: ${t.what}`;return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`refused`,reason:t.reason,sentence:e,todo:t.how})}if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.a){let{outcome:e,reason:n,message:r,todo:i}=t;return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:e,reason:n,sentence:r,todo:i})}if(t instanceof _result_js__WEBPACK_IMPORTED_MODULE_0__.r)return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`unknown`,reason:`cancelled`,sentence:t.message});let r=t instanceof Error?`${t.name}: ${t.message}`:String(t);return (0,_result_js__WEBPACK_IMPORTED_MODULE_0__.t)({outcome:`unknown`,reason:`unexpected-error`,sentence:r})}const g=e=>async t=>(await __nccwpck_require__.e(/* import() */ 769).then(__nccwpck_require__.bind(__nccwpck_require__, 769)))[e]?.(t);await f(g(`main`),g(`post`));
 __webpack_async_result__();
 } catch(e) { __webpack_async_result__(e); } }, 1);
 
 /***/ }),
 
-/***/ 77:
+/***/ 361:
 /***/ ((__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
 
 
@@ -391,6 +391,6 @@ if(!n.next().done)throw TypeError(`Unreachable`);return t}{let e=0;for(let{0:n,1
 /******/ // startup
 /******/ // Load entry module and return exports
 /******/ // This entry module used 'module' so it can't be inlined
-/******/ var __webpack_exports__ = __nccwpck_require__(594);
+/******/ var __webpack_exports__ = __nccwpck_require__(454);
 /******/ __webpack_exports__ = await __webpack_exports__;
 /******/ 
