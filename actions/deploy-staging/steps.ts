@@ -15,8 +15,8 @@ import type { Services } from '../../src/operation/operation.ts';
 import { type InstanceOutcome, outcomeOf, overall } from '../../src/operation/outcome.ts';
 import type { Report } from '../../src/operation/report.ts';
 import { settle } from '../../src/operation/settle.ts';
-import { describeUsers } from '../../src/operation/summary.ts';
-import { readTold } from '../../src/operation/telling.ts';
+import { describeUsers, type Told } from '../../src/operation/summary.ts';
+import { believe, readTold } from '../../src/operation/telling.ts';
 import { writeReceipt } from '../../src/receipt/receipt.ts';
 import { openRelease } from '../../src/release/open.ts';
 import type { BuiltRelease, StoredRelease } from '../../src/release/store.ts';
@@ -99,30 +99,41 @@ export async function sendDeploy(work: Work, signal: AbortSignal): Promise<Insta
 /** What it came to, and whether a host may still be at work. */
 export interface Judged {
   readonly result: Result;
-  readonly outcomes: readonly InstanceOutcome[];
+  readonly instances: readonly Told[];
   readonly open: boolean;
 }
 
 /** How long hosts that gave no result are asked what became of the operation. */
 const settleMs = 60_000;
 
-/** Asks the hosts that gave no result, reads what the hosts tell beside it, and judges the whole. */
+/** Asks the hosts that gave no result, compares each word with what the checks answered, and judges the whole. */
 export async function judge(work: Work, first: readonly InstanceOutcome[], report: Report): Promise<Judged> {
-  const { services, plan, stored } = work;
-  const { operation } = plan;
+  const { services, plan } = work;
+  const { operation, checks } = plan;
   const settling = { services, operation, limitMs: settleMs, neverStarted: 'command-failed' } as const;
-  const outcomes = await settle(first, settling);
-  const result = overall(outcomes, operation.app);
-  report.instances = await readTold(services, operation, outcomes);
+  const told = await readTold(services, operation, await settle(first, settling));
+  const instances = told.map((one) => believe(one, checks, operation.app));
+  for (const { instance, result, reason, sentence } of instances) {
+    say(`${instance}  ${result} (${reason}): ${sentence}`);
+  }
+  const judged = {
+    result: overall(instances, operation.app),
+    instances,
+    open: instances.some(({ open }) => open),
+  };
+  note(judged, work, report);
+  return judged;
+}
+
+/** Notes what was judged for summary and outputs. */
+function note({ instances }: Judged, { stored }: Work, report: Report): void {
+  const users = describeUsers(instances);
+  report.instances = instances;
   report.known['release'] = stored.id;
   report.facts.splice(0, 1, ['Release', `${code(stored.id.slice(0, 12))}${noteOf(stored)}`]);
-  report.facts.push(['Instances', outcomes.map(({ instance }) => code(instance)).join(', ')]);
-  const users = describeUsers(outcomes);
+  report.facts.push(['Instances', instances.map(({ instance }) => code(instance)).join(', ')]);
   if (users) report.facts.push(['Users', users]);
-  for (const { instance, result, reason, sentence } of outcomes)
-    say(`${instance}  ${result} (${reason}): ${sentence}`);
   writeOutputs(declaration.outputs, { release: stored.id });
-  return { result, outcomes, open: outcomes.some(({ open }) => open) };
 }
 
 function noteOf({ build }: StoredRelease): string {
@@ -132,7 +143,7 @@ function noteOf({ build }: StoredRelease): string {
 /** Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven. */
 export async function record(
   work: Work,
-  { result, outcomes }: Judged,
+  { result, instances }: Judged,
   job: Job,
   report: Report,
 ): Promise<void> {
@@ -150,19 +161,12 @@ export async function record(
         commit: release.commit,
         seconds: Math.round((services.now() - report.started) / 1000),
       },
-      instances: outcomes.map(({ instance, result, reason }) => ({ instance, result, reason })),
+      instances: instances.map(({ instance, result, reason }) => ({ instance, result, reason })),
     });
     if (!succeeded(result)) return;
-    const instances = outcomes.map(({ instance }) => instance);
-    const healthy = { from: until, until };
     await writeReceipt(bucket, {
-      app,
-      environment,
-      commit: release.commit,
-      release: stored.id,
-      operation: id,
-      instances,
-      ...healthy,
+      ...{ app, environment, commit: release.commit, release: stored.id, operation: id },
+      ...{ instances: instances.map(({ instance }) => instance), from: until, until },
     });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -1,17 +1,18 @@
 import type { CheckAnswer } from '../command/details.ts';
 
-/** What the checks of a host come to. */
-export interface Verdict {
-  readonly healthy: boolean;
-  /** The first check that was not answered as promised. */
-  readonly problem?: CheckAnswer;
-}
-
-/** No check asked is no proof of health. */
-export function judgeChecks(checks: readonly CheckAnswer[], where: CheckAnswer['where']): Verdict {
-  const asked = checks.filter((check) => check.where === where);
-  const problem = asked.find((check) => !check.ok);
-  return problem ? { healthy: false, problem } : { healthy: asked.length > 0 };
+/**
+ * What is missing to call a release healthy by what its host was answered on the public port: the first of the
+ * app's checks that was not asked there, or not answered as promised. Undefined when nothing is.
+ */
+export function findProblem(
+  promised: readonly { readonly path: string }[],
+  answers: readonly CheckAnswer[],
+): string | undefined {
+  const asked = answers.filter(({ where }) => where === 'public');
+  const missing = promised.find(({ path }) => !asked.some((answer) => answer.path === path));
+  if (missing) return `${missing.path} was not asked on ${places['public']}.`;
+  const bad = asked.find(({ ok }) => !ok);
+  return bad && describeAnswer(bad);
 }
 
 const places: Readonly<Record<string, string>> = {

@@ -1,5 +1,7 @@
 import { warn } from '../action/log.ts';
+import { resultOf } from '../action/result.ts';
 import { detailsKey, readDetails } from '../command/details.ts';
+import { findProblem } from '../health/verdict.ts';
 import type { Operation, Services } from './operation.ts';
 import type { InstanceOutcome } from './outcome.ts';
 import type { Told } from './summary.ts';
@@ -7,13 +9,16 @@ import type { Told } from './summary.ts';
 /** Of instances that are well, this many are shown with all they tell; of the others, each. */
 const shownWell = 3;
 
+function isWell({ result }: InstanceOutcome): boolean {
+  return result === 'done' || result === 'unchanged';
+}
+
 /** Reads what the hosts wrote beside their result lines. A summary without it is better than none. */
 export async function readTold(
   { bucket }: Services,
   { app, environment, id }: Operation,
   outcomes: readonly InstanceOutcome[],
 ): Promise<Told[]> {
-  const isWell = ({ result }: InstanceOutcome): boolean => result === 'done' || result === 'unchanged';
   const shown = new Set([
     ...outcomes.filter(isWell).slice(0, shownWell),
     ...outcomes.filter((one) => !isWell(one)),
@@ -30,4 +35,13 @@ export async function readTold(
 function unreadable(error: unknown): undefined {
   const why = error instanceof Error ? error.message : String(error);
   warn(`What a host told beside its result cannot be read: ${why}`);
+}
+
+/** A host's "well" is believed only when its answers on the public port bear it out. */
+export function believe(told: Told, promised: readonly { readonly path: string }[], app: string): Told {
+  const problem = isWell(told) && told.more ? findProblem(promised, told.more.checks) : undefined;
+  if (!problem) return told;
+  const sentence = `The host says ${told.result}, but its answers do not: ${problem}`;
+  const { result, reason, todo } = resultOf({ outcome: 'unknown', reason: 'no-result', app });
+  return { ...told, result, reason, sentence, todo };
 }

@@ -1,0 +1,49 @@
+import { describe, expect, test } from '@jest/globals';
+import { type LiveCommit, refuseOldCode } from '../../../src/github/descent.ts';
+import type { Descent } from '../../../src/github/github.ts';
+
+const [old, young, foreign] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(40)];
+
+/** GitHub as far as these commits go; refuses any other question. */
+function history(answers: Record<string, Descent>) {
+  return {
+    compare: async (base: string, head: string): Promise<Descent> => {
+      const answer = answers[`${base[0]}...${head[0]}`];
+      if (!answer) throw new Error(`Nobody expected ${base}...${head}.`);
+      return answer;
+    },
+  };
+}
+
+const live = (...commits: string[]): LiveCommit[] =>
+  commits.map((commit, at) => ({ instance: `i-${at}`, commit }));
+
+describe('a commit may be deployed', () => {
+  test.each<[string, LiveCommit[], Record<string, Descent>]>([
+    ['where nothing is live', [], {}],
+    ['where it is live itself, without asking', live(young), {}],
+    ['where it descends from what is live', live(old), { 'a...b': 'ahead' }],
+    ['where it descends from all that is live, each asked once', live(old, old, young), { 'a...b': 'ahead' }],
+  ])('%s', async (_, commits, answers) => {
+    await expect(refuseOldCode(history(answers), commits, young)).resolves.toBeUndefined();
+  });
+
+  test.each<[string, LiveCommit[], Record<string, Descent>, string]>([
+    ['is older', live(foreign), { 'c...b': 'behind' }, 'is older than the live one'],
+    ['is on another branch', live(foreign), { 'c...b': 'diverged' }, 'is on another branch'],
+    ['cannot be compared', live(foreign), { 'c...b': 'unknown' }, 'cannot be compared'],
+    ['meets a release of unknown commit', live(''), {}, 'unknown commit'],
+    [
+      'is older than one of several',
+      live(old, foreign),
+      { 'a...b': 'ahead', 'c...b': 'behind' },
+      'cccccccccccc',
+    ],
+  ])('and not where it %s', async (_, commits, answers, told) => {
+    await expect(refuseOldCode(history(answers), commits, young)).rejects.toMatchObject({
+      reason: 'not-descendant',
+      outcome: 'refused',
+      happened: expect.stringContaining(told),
+    });
+  });
+});

@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type GitHub, openGitHub } from '../../../src/github/github.ts';
+
+/** What the server answers to a path: status and body; the first of several once. */
+const answers = new Map<string, [number, object][]>();
+const asked: string[] = [];
+let server: Server;
+let github: GitHub;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const path = request.url ?? '';
+    asked.push(`${request.method} ${path}`);
+    const queue = answers.get(path) ?? [[501, { message: 'nobody expected this' }]];
+    const [status, body] = (queue.length > 1 ? queue.shift() : queue[0]) ?? [501, {}];
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  github = openGitHub({ token: 't', repository: 'acme/isso', apiUrl: `http://127.0.0.1:${port}` });
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => {
+  answers.clear();
+  asked.length = 0;
+});
+
+const attempt = '/repos/acme/isso/actions/runs/100/attempts/2';
+const compare = '/repos/acme/isso/compare/aaa...bbb?per_page=1';
+
+describe('GitHub', () => {
+  test.each([
+    ['completed', true],
+    ['in_progress', false],
+    ['queued', false],
+    ['waiting', false],
+  ])('an attempt that is %s has ended: %s', async (status, ended) => {
+    answers.set(attempt, [[200, { status }]]);
+    await expect(github.attemptHasEnded('acme/isso', '100', 2)).resolves.toBe(ended);
+  });
+
+  test.each([404, 403])('an attempt that it answers with %d may run or not', async (status) => {
+    answers.set(attempt, [[status, { message: 'no' }]]);
+    await expect(github.attemptHasEnded('acme/isso', '100', 2)).resolves.toBeUndefined();
+  });
+
+  test.each(['ahead', 'identical', 'behind', 'diverged'])('says that a commit is %s', async (status) => {
+    answers.set(compare, [[200, { status }]]);
+    await expect(github.compare('aaa', 'bbb')).resolves.toBe(status);
+  });
+
+  test('does not know commits of another repository', async () => {
+    answers.set(compare, [[404, { message: 'Not Found' }]]);
+    await expect(github.compare('aaa', 'bbb')).resolves.toBe('unknown');
+  });
+
+  test('is asked again after a fault of its own', async () => {
+    answers.set(compare, [
+      [502, {}],
+      [200, { status: 'ahead' }],
+    ]);
+    await expect(github.compare('aaa', 'bbb')).resolves.toBe('ahead');
+    expect(asked).toHaveLength(2);
+  });
+
+  test('a wrong token is an error, not an answer', async () => {
+    answers.set(compare, [[401, { message: 'Bad credentials' }]]);
+    await expect(github.compare('aaa', 'bbb')).rejects.toThrow('Bad credentials');
+    expect(asked).toHaveLength(1);
+  });
+
+  test.each([
+    [{ private: false }, 200, true],
+    [{ private: true }, 200, false],
+    [{ message: 'no' }, 404, true],
+  ])('%j with %d: anybody may read it: %s', async (body, status, open) => {
+    answers.set('/repos/acme/isso', [[status, body]]);
+    await expect(github.isPublic()).resolves.toBe(open);
+  });
+});

@@ -1,0 +1,96 @@
+import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { mockClient } from 'aws-sdk-client-mock';
+import { findTargets } from '../../../src/instance/find.ts';
+
+const ec2 = mockClient(EC2Client);
+const ssm = mockClient(SSMClient);
+beforeEach(() => {
+  for (const mock of [ec2, ssm]) {
+    mock.reset();
+    mock.rejects(new Error('a call that nobody expected'));
+  }
+});
+
+const services = { ec2: new EC2Client({ region: 'us-east-2' }), ssm: new SSMClient({ region: 'us-east-2' }) };
+const machine = (InstanceId: string, App = 'isso', Environment = 'staging') => ({
+  InstanceId,
+  Tags: [
+    { Key: 'App', Value: App },
+    { Key: 'Environment', Value: Environment },
+  ],
+});
+const agent = (InstanceId: string, PingStatus: 'Online' | 'ConnectionLost' = 'Online') => ({
+  InstanceId,
+  PingStatus,
+  AgentVersion: '3.3.987.0',
+});
+const find = () => findTargets(services, 'isso', 'staging');
+
+describe('finding the instances of an environment', () => {
+  test('reads every page of those that run, with their tags and agents, in a steady order', async () => {
+    ec2
+      .on(DescribeInstancesCommand)
+      .resolves({ Reservations: [{ Instances: [machine('i-2')] }], NextToken: 'next' });
+    ec2
+      .on(DescribeInstancesCommand, { NextToken: 'next' })
+      .resolves({ Reservations: [{ Instances: [machine('i-1')] }] });
+    ssm
+      .on(DescribeInstanceInformationCommand)
+      .resolves({ InstanceInformationList: [agent('i-1'), agent('i-2')] });
+    const targets = await find();
+    expect(targets.map(({ id }) => id)).toEqual(['i-1', 'i-2']);
+    expect(targets[0]).toMatchObject({
+      tags: { App: 'isso', Environment: 'staging' },
+      agent: { online: true, version: '3.3.987.0' },
+    });
+    expect(ec2.calls()[0]?.args[0].input).toMatchObject({
+      Filters: [
+        { Name: 'tag:App', Values: ['isso'] },
+        { Name: 'tag:Environment', Values: ['staging'] },
+        { Name: 'instance-state-name', Values: ['running'] },
+      ],
+    });
+  });
+
+  test('asks for the agents of a large fleet fifty at a time', async () => {
+    const ids = Array.from({ length: 120 }, (_, at) => `i-${String(at).padStart(3, '0')}`);
+    ec2
+      .on(DescribeInstancesCommand)
+      .resolves({ Reservations: [{ Instances: ids.map((id) => machine(id)) }] });
+    ssm.on(DescribeInstanceInformationCommand).callsFake((input: { Filters: { Values: string[] }[] }) => ({
+      InstanceInformationList: (input.Filters[0]?.Values ?? []).map((id) => agent(id)),
+    }));
+    await expect(find()).resolves.toHaveLength(120);
+    expect(ssm.calls()).toHaveLength(3);
+  });
+
+  test('refuses when there is none', async () => {
+    ec2.on(DescribeInstancesCommand).resolves({});
+    await expect(find()).rejects.toMatchObject({ reason: 'no-instances', outcome: 'refused' });
+  });
+
+  test.each([
+    ['production', machine('i-1', 'isso', 'production')],
+    ['another app', machine('i-1', 'chatmrpt')],
+    ['no tags', { InstanceId: 'i-1' }],
+  ])('goes by the tags that came back, not by the filter: %s', async (_, instance) => {
+    ec2.on(DescribeInstancesCommand).resolves({ Reservations: [{ Instances: [instance] }] });
+    await expect(find()).rejects.toMatchObject({ reason: 'wrong-environment', instance: 'i-1' });
+  });
+
+  test.each([
+    ['lost', [agent('i-1'), agent('i-2', 'ConnectionLost')], 'i-2 (ConnectionLost)'],
+    ['never registered', [agent('i-1')], 'i-2 (never registered)'],
+  ])('refuses before anything is sent when an agent is %s', async (_, agents, told) => {
+    ec2
+      .on(DescribeInstancesCommand)
+      .resolves({ Reservations: [{ Instances: [machine('i-1'), machine('i-2')] }] });
+    ssm.on(DescribeInstanceInformationCommand).resolves({ InstanceInformationList: agents });
+    await expect(find()).rejects.toMatchObject({
+      reason: 'offline',
+      happened: expect.stringContaining(told),
+    });
+  });
+});
