@@ -11,8 +11,7 @@ export function jsonAnswer(value: object, status = 200): Answer {
   };
 }
 
-/** A success written in XML. */
-export function xmlAnswer(xml: string, status = 200): Answer {
+function xmlAnswer(xml: string, status = 200): Answer {
   return { status, headers: { 'content-type': 'text/xml;charset=utf-8' }, body: Buffer.from(xml) };
 }
 

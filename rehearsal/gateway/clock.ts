@@ -23,10 +23,3 @@ export function createClock(speed = 1): Clock {
     },
   };
 }
-
-/** Resolves after `milliseconds` of service time. */
-export function pass(clock: Clock, milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(milliseconds, resolve);
-  });
-}

@@ -14,7 +14,7 @@ interface Scope {
 }
 
 /** The credential scope of a SigV4 request, signed by header or by query (presigned). */
-export function readScope(authorization: string | undefined, query: URLSearchParams): Scope | undefined {
+function readScope(authorization: string | undefined, query: URLSearchParams): Scope | undefined {
   const credential =
     /Credential=([^,\s]+)/.exec(authorization ?? '')?.[1] ?? query.get('X-Amz-Credential') ?? undefined;
   const parts = credential?.split('/') ?? [];

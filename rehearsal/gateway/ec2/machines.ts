@@ -86,7 +86,7 @@ async function callSocket(socketPath: string, method: string, path: string, body
   const text = body === undefined ? '' : JSON.stringify(body);
   const headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
   const response = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, headers }, resolve);
+    const outgoing = request({ socketPath, method, path, headers, agent: false }, resolve);
     outgoing.on('error', reject);
     outgoing.end(text);
   });

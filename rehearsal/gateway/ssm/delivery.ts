@@ -7,8 +7,8 @@ import type { Inventory } from './inventory.ts';
 import type { Mailbox } from './mailbox.ts';
 import { parseReply } from './replies.ts';
 
-/** Longest answer time of GetMessages; the real agent gives up a little later. */
-const longestPoll = 20_000;
+/** Longest answer time of GetMessages: the real agent's own limit is 20 s. */
+const longestPoll = 18_000;
 
 interface Parts {
   readonly commands: Commands;

@@ -36,19 +36,24 @@ export function executionSeconds(content: DocumentContent, parameters: Parameter
 }
 
 function stepSeconds(step: DocumentStep, parameters: Parameters): number {
-  const written = String(step.inputs['timeoutSeconds'] ?? '');
+  const written = plainText(step.inputs['timeoutSeconds']);
   const text = written.replace(/\{\{\s*([\w.-]+)\s*\}\}/g, (whole, name: string) =>
-    String(parameters[name] ?? whole),
+    plainText(parameters[name] ?? whole),
   );
   const whole = /^\d+(\.\d+)?$/.test(text) ? Math.floor(Number(text)) : Number.NaN;
   return whole >= 5 && whole <= 172_800 ? whole : 3600;
+}
+
+/** A scalar as it is written; structures as JSON. */
+function plainText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 function defaultValues(declaration: ParameterDeclaration): string[] | undefined {
   const value = declaration.default;
   if (value === undefined) return undefined;
   if (declaration.type === 'StringList' && Array.isArray(value)) return value.map(String);
-  return [typeof value === 'object' ? JSON.stringify(value) : String(value)];
+  return [plainText(value)];
 }
 
 function checkValues(name: string, declaration: ParameterDeclaration, values: string[]): void {

@@ -17,7 +17,7 @@ export const account = '123456789012';
 export const baseImage = 'ami-0ba5e000000000000';
 
 /** A trust policy that lets EC2 hand out a role's credentials. */
-export const trustsEc2 = JSON.stringify({
+const trustsEc2 = JSON.stringify({
   Version: '2012-10-17',
   Statement: [{ Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' }],
 });
