@@ -1,6 +1,6 @@
 import { Listr, type ListrTask } from 'listr2';
 import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
-import { resultTable, type ScenePlayed, writeResult } from './report.ts';
+import { resultTable, type ScenePlayed, writeReport } from './report.ts';
 import { scenes } from './scenes/index.ts';
 import type { Scene, Stage } from './scenes/scene.ts';
 import { Staging } from './scenes/staging.ts';
@@ -29,7 +29,7 @@ async function play(scene: Scene, stage: Stage): Promise<void> {
     stage.say(outcome.note);
   } catch (error) {
     const note = error instanceof Error ? error.message : String(error);
-    const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0 };
+    const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0, summary: '' };
     played.push({ name: scene.name, passed: false, seconds: seconds(), ...nothing, note });
     throw error;
   }
@@ -103,7 +103,9 @@ try {
   console.log('Cleaning up …');
   await cleanUp(rehearsal);
 }
-console.log(`\n${resultTable(played)}\n\n${await writeResult(played)}`);
+console.log(
+  `\n${resultTable(played)}\n\nThe result, and the summary of each deploy: ${await writeReport(played)}`,
+);
 for (const { name, note } of played.filter(({ passed }) => !passed)) console.error(`\n${name}\n${note}`);
 const everyScenePassed = played.length === scenes.length && played.every(({ passed }) => passed);
 // The load generator or the runner may still hold a pipe after an interruption.

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Outcome } from './scenes/scene.ts';
 
@@ -36,10 +36,19 @@ export function resultTable(played: readonly ScenePlayed[]): string {
   return table.map(line).join('\n');
 }
 
-/** Writes `rehearsal/report/result.json` and returns its path. */
-export async function writeResult(played: readonly ScenePlayed[]): Promise<string> {
+/**
+ * Writes `rehearsal/report/`: `result.json`, and the summary of each scene's last deploy in Markdown.
+ * @returns the folder
+ */
+export async function writeReport(played: readonly ScenePlayed[]): Promise<string> {
+  await rm(FOLDER, { recursive: true, force: true });
   await mkdir(FOLDER, { recursive: true });
-  const path = join(FOLDER, 'result.json');
-  await writeFile(path, `${JSON.stringify({ scenes: played }, null, 2)}\n`);
-  return path;
+  const scenes = played.map(({ name, passed, seconds, requests, lost, worstLatencyMs, apiCalls }) => {
+    return { name, passed, seconds, requests, lost, worstLatencyMs, apiCalls };
+  });
+  await writeFile(join(FOLDER, 'result.json'), `${JSON.stringify({ scenes }, null, 2)}\n`);
+  for (const [index, { summary }] of played.entries()) {
+    if (summary) await writeFile(join(FOLDER, `scene-${index + 1}.md`), summary);
+  }
+  return FOLDER;
 }

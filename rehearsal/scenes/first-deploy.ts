@@ -18,6 +18,7 @@ export const firstDeploy: Scene = {
       lost: 0,
       worstLatencyMs: null,
       apiCalls: (await isso.apiCalls()) - before,
+      summary: deployJob(run).summary,
       note: `release ${await isso.liveRelease()} is live`,
     };
   },

@@ -34,6 +34,7 @@ export const incident: Scene = {
       lost: load.lost,
       worstLatencyMs: load.worstLatencyMs,
       apiCalls: (await chatmrpt.apiCalls()) - before,
+      summary: deployJob(run).summary,
       note: 'found in the rehearsal on a copy of the data; no user met it',
     };
   },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, deployResult } from './verdict.ts';
+import { assertConclusion, deployJob, deployResult } from './verdict.ts';
 
 /** A re-run builds other bytes of the same commit: the first build stays, and nothing is restarted. */
 export const samePushAgain: Scene = {
@@ -9,7 +9,7 @@ export const samePushAgain: Scene = {
     const before = await isso.apiCalls();
     const invocation = await isso.liveInvocation();
     say('re-run of the last push');
-    const run = await isso.push();
+    const run = await isso.rerun();
     assertConclusion(run, 'success');
     assert.equal(deployResult(run).result, 'unchanged');
     assert.equal(await isso.liveInvocation(), invocation, 'the live release was restarted');
@@ -18,6 +18,7 @@ export const samePushAgain: Scene = {
       lost: 0,
       worstLatencyMs: null,
       apiCalls: (await isso.apiCalls()) - before,
+      summary: deployJob(run).summary,
       note: 'the first build of the commit is live; nothing was restarted',
     };
   },

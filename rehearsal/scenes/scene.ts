@@ -11,6 +11,8 @@ export interface Outcome {
   readonly worstLatencyMs: number | null;
   /** AWS calls that the app's CI role made. */
   readonly apiCalls: number;
+  /** The deploy job's summary, in GitHub's Markdown. */
+  readonly summary: string;
   /** What a person wants to know of it, in one line. */
   readonly note: string;
 }

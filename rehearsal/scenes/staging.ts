@@ -11,6 +11,7 @@ import { type Run, runWorkflow } from '../runner/runner.ts';
 import { CallerRepository } from './repository.ts';
 
 const PORT = 8080;
+const REQUESTS_A_SECOND = 30;
 
 /** What the load generator wrote when it was told to stop. */
 export interface LoadReport {
@@ -31,6 +32,7 @@ export class Staging {
   readonly repository: CallerRepository;
   readonly instanceId: string;
   readonly address: string;
+  #lastRun: Run | undefined;
 
   private constructor(cloud: Cloud, repository: CallerRepository, host: { instanceId: string; ip: string }) {
     this.cloud = cloud;
@@ -58,14 +60,26 @@ export class Staging {
     return new Staging(cloud, repository, host);
   }
 
-  /** Plays a push to main on the runner; `run` repeats an earlier one as its next attempt. */
-  async push(again?: Run): Promise<Run> {
+  /** Plays a push to main on the runner. */
+  async push(): Promise<Run> {
+    this.#lastRun = await this.#play({});
+    return this.#lastRun;
+  }
+
+  /** Re-runs the last push, as its next attempt: the same commit is built again. */
+  async rerun(): Promise<Run> {
+    const last = this.#lastRun;
+    assert.ok(last, `nothing was pushed to ${this.repository.name} yet`);
+    return this.#play({ runId: last.runId, attempt: last.attempt + 1 });
+  }
+
+  async #play(attempt: { runId?: number; attempt?: number }): Promise<Run> {
     return runWorkflow(this.cloud, {
       repository: this.repository.name,
       folder: this.repository.folder,
       event: 'push',
       ref: 'refs/heads/main',
-      ...(again && { runId: again.runId, attempt: again.attempt + 1 }),
+      ...attempt,
     });
   }
 
@@ -76,7 +90,7 @@ export class Staging {
     const [command = '', ...args] = inFabric(this.cloud, [
       process.execPath,
       join(import.meta.dirname, '../load/main.ts'),
-      ...['--url', `http://${this.address}:${PORT}`, '--kind', this.app, '--rate', '60'],
+      ...['--url', `http://${this.address}:${PORT}`, '--kind', this.app, '--rate', String(REQUESTS_A_SECOND)],
       ...['--until-stdin-closes', '--out', out],
     ]);
     const load = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });

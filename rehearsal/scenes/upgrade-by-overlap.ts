@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, assertNothingLost, deployResult } from './verdict.ts';
+import { assertConclusion, assertNothingLost, deployJob, deployResult } from './verdict.ts';
 
 /** Isso 0.13.2 → 0.14.0 while people read and comment: both answer from one socket, nobody waits. */
 export const upgradeByOverlap: Scene = {
@@ -26,6 +26,7 @@ export const upgradeByOverlap: Scene = {
       lost: load.lost,
       worstLatencyMs: load.worstLatencyMs,
       apiCalls: (await isso.apiCalls()) - before,
+      summary: deployJob(run).summary,
       note: `${load.acknowledged.length} comments acknowledged, all of them stored`,
     };
   },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, assertNothingLost, deployResult } from './verdict.ts';
+import { assertConclusion, assertNothingLost, deployJob, deployResult } from './verdict.ts';
 
 /** The first user's app is upgraded under load by pause: requests wait, none is lost, the wait is told. */
 export const upgradeByPause: Scene = {
@@ -30,6 +30,7 @@ export const upgradeByPause: Scene = {
       lost: load.lost,
       worstLatencyMs: load.worstLatencyMs,
       apiCalls: (await chatmrpt.apiCalls()) - before,
+      summary: deployJob(run).summary,
       note: `requests waited ${(wait / 1000).toFixed(1)} s while the app was exchanged`,
     };
   },
