@@ -22,7 +22,7 @@ interface ClientSettings {
 }
 
 /** The settings of every client of ours. The endpoint comes from AWS_ENDPOINT_URL, which the SDK reads. */
-export function clientSettings(region: string, maxAttempts = 3): ClientSettings {
+function clientSettings(region: string, maxAttempts = 3): ClientSettings {
   return {
     region,
     userAgentAppId: 'understudy',

@@ -68,7 +68,7 @@ function toInstance({ InstanceId = '', Tags = [] }: Ec2Instance): Instance {
 }
 
 /** A filter is a promise of the service; the tags that came back are what we go by. */
-export function refuseForeign(instances: readonly Instance[], app: string, environment: string): void {
+function refuseForeign(instances: readonly Instance[], app: string, environment: string): void {
   if (instances.length === 0) {
     throw new OperationError({
       reason: 'no-instances',
@@ -91,7 +91,7 @@ export function refuseForeign(instances: readonly Instance[], app: string, envir
 }
 
 /** Refuses when a command could not reach every target. */
-export function refuseOffline(targets: readonly Target[]): void {
+function refuseOffline(targets: readonly Target[]): void {
   const offline = targets.filter(({ agent }) => !agent.online);
   if (offline.length === 0) return;
   const told = offline.map(({ id, agent }) => `${id} (${agent.status})`).join(', ');

@@ -14,7 +14,7 @@ export interface Receipt {
 }
 
 /** `20261123T024500Z`: sorts, and needs no escaping in a key. */
-export function compactTime(ms: number): string {
+function compactTime(ms: number): string {
   return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }
 

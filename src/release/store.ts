@@ -83,14 +83,21 @@ async function putArchive(
   bucket: Bucket,
   app: string,
   environment: string,
-  built: BuiltRelease,
+  { id, path, size }: BuiltRelease,
 ): Promise<void> {
-  const key = archiveKey(app, environment, built.id);
-  const { path, size, id } = built;
+  const key = archiveKey(app, environment, id);
+  if (await isStored(bucket, key, id)) return;
   if (await bucket.create(key, { path, size, sha256: id })) return;
+  if (!(await isStored(bucket, key, id))) throw storeFailed(`The object ${key} was there, and is not.`);
+}
+
+/** S3 keeps the digest of what was put with one; an object without it is checked by the host, as each is. */
+async function isStored(bucket: Bucket, key: string, id: string): Promise<boolean> {
   const there = await bucket.describe(key);
-  if (!there || there.sha256 === undefined || there.sha256 === built.id) return;
-  throw storeFailed(`The object ${key} holds other bytes than its name promises.`);
+  if (there?.sha256 !== undefined && there.sha256 !== id) {
+    throw storeFailed(`The object ${key} holds other bytes than its name promises.`);
+  }
+  return there !== undefined;
 }
 
 function storeFailed(happened: string, cause?: unknown): OperationError {
