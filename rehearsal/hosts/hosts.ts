@@ -273,14 +273,16 @@ export class Hosts {
   }
 
   async #powerDown(host: HostRecord, milliseconds: number): Promise<void> {
+    // This very machine: the host may be stopped, and booted anew, before we look again.
+    const { supervisor } = host;
     const until = Date.now() + milliseconds;
-    for (let tries = 0; isAlive(host.supervisor) && Date.now() < until; tries++) {
+    for (let tries = 0; isAlive(supervisor) && Date.now() < until; tries++) {
       // Said again now and then: a systemd that has only just started does not hear it yet.
-      const leader = tries % 10 === 0 ? leaderOf(host.supervisor) : undefined;
+      const leader = tries % 10 === 0 ? leaderOf(supervisor) : undefined;
       if (leader !== undefined) powerOff(leader);
       await sleep(50);
     }
-    if (!isAlive(host.supervisor)) return;
+    if (!isAlive(supervisor)) return;
     this.#options.log(`${host.id} did not shut down within ${milliseconds / 1000} s: pulling the plug`);
     this.#kill(host);
     await this.#ended(host);
@@ -295,7 +297,8 @@ export class Hosts {
     try {
       await work();
     } finally {
-      await this.#boot(host);
+      // Unless it was terminated meanwhile.
+      if (this.get(host.id).state === 'stopped') await this.#boot(host);
     }
   }
 
@@ -317,7 +320,8 @@ export class Hosts {
   }
 
   async #ended(host: HostRecord): Promise<void> {
-    for (let tries = 0; isAlive(host.supervisor); tries++) {
+    const { supervisor } = host;
+    for (let tries = 0; isAlive(supervisor); tries++) {
       if (tries > 0 && tries % 40 === 0) killAll(this.#cgroup(host));
       await sleep(50);
     }

@@ -90,11 +90,8 @@ describe('a host', () => {
     expect(await shell(id, 'aws configure get region')).toBe('us-east-2');
     expect(await shell(id, 'aws configure get endpoint_url')).toBe('http://198.18.0.1:8000');
     const agent = JSON.parse(await shell(id, 'cat /etc/amazon/ssm/amazon-ssm-agent.json'));
-    expect(agent).toEqual({
-      Agent: { Region: 'us-east-2' },
-      Ssm: { Endpoint: 'http://198.18.0.1:8000' },
-      Mds: { Endpoint: 'http://198.18.0.1:8000' },
-    });
+    const endpoint = { Endpoint: 'http://198.18.0.1:8000' };
+    expect(agent).toEqual({ Agent: { Region: 'us-east-2' }, Ssm: endpoint, Mds: endpoint, S3: endpoint });
     expect(await shell(id, 'systemctl show -P Environment amazon-ssm-agent')).toContain(
       'http://169.254.169.254',
     );
