@@ -12,8 +12,8 @@ import { inTurn } from './turn.ts';
 
 // biome-ignore lint/performance/noBarrelFile: scenes and tests know one door, and what stands behind it may move
 export { askHosts, type Cloud, inFabric, operatorClient } from './handle.ts';
-export { awaitState, bootHost, describeHost, hostRoot, type OnHostOptions, onHost } from './host.ts';
-export { awaitOnline, type LaunchOptions, launchHost } from './launch.ts';
+export { awaitState, bootHost, describeHost, hostRoot, onHost } from './host.ts';
+export { launchHost } from './launch.ts';
 
 export interface StartOptions {
   /** `^[a-z][a-z0-9]{0,7}$`; a free one is made up when absent. */

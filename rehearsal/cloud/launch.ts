@@ -54,7 +54,7 @@ function request(options: LaunchOptions & { instanceProfile: string }): RunInsta
 const patience = 60_000;
 
 /** Waits until the instance's agent has told Systems Manager that it is there. */
-export async function awaitOnline(cloud: Cloud, instanceId: string): Promise<void> {
+async function awaitOnline(cloud: Cloud, instanceId: string): Promise<void> {
   const ssm = new SSMClient(operatorClient(cloud));
   const until = Date.now() + patience;
   const filter = { Filters: [{ Key: 'InstanceIds', Values: [instanceId] }] };

@@ -14,7 +14,7 @@ export interface Disk {
 }
 
 export const rootOf = (disk: Disk): string => join(disk.folder, 'root');
-export const upperOf = (disk: Disk): string => join(disk.folder, 'disk', 'upper');
+const upperOf = (disk: Disk): string => join(disk.folder, 'disk', 'upper');
 
 /** Makes the disk. Answers whether its size is honoured: without loop devices it is a plain folder. */
 export async function makeDisk(disk: Disk): Promise<boolean> {
