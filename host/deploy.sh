@@ -39,7 +39,7 @@ has_socket() { [[ $(setting switch) != restart ]]; }
 
 check_socket() {
   if has_socket && ! systemctl --quiet is-active "$app.socket"; then
-    refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState): run 'systemctl restart $app.socket' on the host."
+    refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState), so the port is closed: an operator sends $app-prepare-host, which opens it."
   fi
 }
 
@@ -112,7 +112,7 @@ unpack() {
   rm -rf "$folder"
   install -d -m 0755 -o understudy-build "$folder"
   bad=$(in_sandbox build tar --list --verbose --gzip --quoting-style=escape <"$journal/release.tar.gz" | awk '
-    /^[^-dl]/ || $6 ~ /^\// || $6 ~ /(^|\/)\.\.(\/|$)/ {if (!bad) bad = $0}
+    /^[^-dl]/ || $1 ~ /[sS]/ || $6 ~ /^\// || $6 ~ /(^|\/)\.\.(\/|$)/ {if (!bad) bad = $0}
     {total += $3; count++}
     END {printf "%d %d %s", total, count, bad}') || refuse bad-release 'The archive cannot be read as tar.gz.'
   read -r total count bad <<<"$bad"

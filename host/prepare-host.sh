@@ -177,15 +177,16 @@ enable_unit() {
 
 fact_is_any() { journal_lines | jq -en --arg value "$1" '[inputs | select(.fact == "changed") | .value] | index($value)' >/dev/null; }
 
+# Opening the port anew closes it for a moment and restarts the app, so only when it must be.
 raise_socket() {
-  if systemctl --quiet is-active "$app.socket"; then
-    # Restarting closes the port for a moment, so only when what it listens on has changed.
-    if ! fact_is_any "/etc/systemd/system/$app.socket"; then return; fi
-    systemctl stop "$app.socket" "$app-pause.service" "$app@*.service"
-  fi
+  local live
+  if systemctl --quiet is-active "$app.socket" && ! fact_is_any "/etc/systemd/system/$app.socket"; then return; fi
+  live=$(live_release)
+  # A socket does not start beside a service that it is to start.
+  systemctl stop "$app.socket" "$app-pause.service" "$app-probe@*.socket" "$app@*.service"
   systemctl start "$app.socket"
+  if [[ -n $live ]]; then systemctl start --no-block "$app@$live.service"; fi
   keep_fact changed "$app.socket"
-  if [[ -n $(live_release) ]]; then systemctl start --no-block "$app@$(live_release).service"; fi
 }
 
 # Users, hooks and apps must not reach the metadata: tried, not believed.

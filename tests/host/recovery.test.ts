@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { addTable, type Variant } from './app.ts';
+import { Host, type Result } from './ground.ts';
+
+jest.setTimeout(180_000);
+
+const name = 'hrecover';
+let cloud: Cloud;
+let host: Host;
+let live: string;
+
+beforeAll(async () => {
+  await stopCloud(name);
+  cloud = await startCloud({ name });
+  host = await Host.launch(cloud);
+  await host.prepare({ switch: 'pause' });
+  live = (await host.deploy({ version: 'old' })).release;
+}, 120_000);
+
+afterAll(async () => {
+  await stopCloud(name);
+}, 60_000);
+
+const onlyLive = 'time.sleep(0 if rehearsal else 60)';
+const liveOnly = (command: string) => `[[ -n \${UNDERSTUDY_REHEARSAL:-} ]] || { ${command}; }`;
+
+/** Holds `systemctl daemon-reload` up while the file is there: between the rename of \`current\` and the reload. */
+const holdReload = `cat >/usr/local/sbin/systemctl <<'END'
+#!/bin/sh
+while [ "$1" = daemon-reload ] && [ -e /run/hold-reload ]; do touch /run/reload-held; sleep 0.1; done
+exec /usr/bin/systemctl "$@"
+END
+chmod 755 /usr/local/sbin/systemctl; rm -f /run/reload-held; touch /run/hold-reload`;
+
+async function whatIsLeft(): Promise<string> {
+  return host.shell(
+    'ls /var/lib/understudy/shop/rehearsal 2>/dev/null; ls /srv/shop/current.new 2>/dev/null || true',
+  );
+}
+
+describe('an operation killed with -9', () => {
+  beforeEach(async () => {
+    await host.sql('DELETE FROM notes; INSERT INTO notes VALUES (42)');
+  });
+
+  const cases: [string, Variant][] = [
+    ['prepare', { version: 'p', prepare: 'sleep 60' }],
+    ['rehearse-migrate', { version: 'r', migrate: 'sleep 60' }],
+    ['rehearse', { version: 's', atImport: 'time.sleep(60)' }],
+    ['migrate', { version: 'm', migrate: liveOnly(`${addTable('half')}\nsleep 60`) }],
+    ['switch', { version: 'w', migrate: addTable('whole'), atImport: onlyLive }],
+  ];
+
+  test.each(cases)(
+    'in %s is put back by the host itself, and the watcher tells it',
+    async (step, variant) => {
+      const before = await host.sql('.dump');
+      const operation = host.operation();
+      const release = await host.store(variant);
+      const running = host.deployStored(release, { operation });
+      await host.untilStep(operation, step);
+      await host.shell('sleep 0.7');
+      await host.shell(`systemctl kill --signal=KILL understudy-shop-${operation}.service`);
+      expect(await running).toMatchObject({
+        ...{ result: 'reverted', reason: 'interrupted', met: false, healthy: true, previous: live, code: 1 },
+      });
+      expect(await host.units()).toEqual([`shop@${live}.service`]);
+      expect(await host.health()).toContain('"version": "old"');
+      expect(await host.sql('.dump')).toBe(before);
+      expect(await whatIsLeft()).toBe('');
+      expect(await host.probe(operation)).toMatchObject({ running: '', about: { state: 'ended', step } });
+      expect(await host.shell('systemctl is-active shop.socket')).toBe('active');
+    },
+  );
+
+  test('its watcher alone: the work goes on, and a second watcher waits for it', async () => {
+    const operation = host.operation();
+    const release = await host.store({ version: 'watched', prepare: 'sleep 4' });
+    const first = host.deployStored(release, { operation }).catch(() => 'killed');
+    await host.untilStep(operation, 'prepare');
+    await host.shell(`pkill -9 -f '^/bin/bash /root/script' || true`);
+    expect(await first).toBe('killed');
+    const second: Result = await host.deployStored(release, { operation });
+    expect(second).toMatchObject({ result: 'done', reason: 'deployed' });
+    expect(
+      await host.shell(
+        `grep -c '"step":"prepare","event":"started"' /var/lib/understudy/shop/operations/${operation}/journal.jsonl`,
+      ),
+    ).toBe('1');
+    live = second.release;
+  });
+});
+
+describe('a power cut', () => {
+  test('in the middle of a live migration: the old data and the old release come up alone', async () => {
+    const before = await host.sql('.dump');
+    const operation = host.operation();
+    const release = await host.store({
+      version: 'cut',
+      migrate: liveOnly(`${addTable('cut')}\ntouch /tmp/migrated; sleep 60`),
+    });
+    const running = host.deployStored(release, { operation }).catch(() => undefined);
+    await host.until('test -e /tmp/migrated');
+    await host.cutPower();
+    await running;
+    await host.until(`test -f /var/lib/understudy/shop/operations/${operation}/line`);
+    expect(await host.probe(operation)).toMatchObject({
+      live,
+      healthy: true,
+      about: { state: 'ended', result: { result: 'reverted', reason: 'interrupted', met: false } },
+    });
+    expect(await host.units()).toEqual([`shop@${live}.service`]);
+    expect(await host.sql('.dump')).toBe(before);
+  });
+
+  test('between the rename of `current` and the reload: what `current` names comes up alone', async () => {
+    await host.shell(holdReload);
+    const operation = host.operation();
+    const release = await host.store({ version: 'renamed' });
+    const running = host.deployStored(release, { operation }).catch(() => undefined);
+    await host.until('test -e /run/reload-held');
+    await host.cutPower();
+    await running;
+    await host.until(`test -f /var/lib/understudy/shop/operations/${operation}/line`);
+    await host.shell('rm /usr/local/sbin/systemctl');
+    expect(await host.probe(operation)).toMatchObject({
+      live: release.slice(0, 12),
+      healthy: true,
+      about: { state: 'ended', result: { result: 'done', reason: 'deployed' } },
+    });
+    expect(await host.units()).toEqual([`shop@${release.slice(0, 12)}.service`]);
+    live = release.slice(0, 12);
+  });
+
+  test('with nothing going on: the live release and its port come up', async () => {
+    await host.cutPower();
+    await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
+    expect(await host.units()).toEqual([`shop@${live}.service`]);
+    expect(
+      await host.shell(
+        'runuser -u nobody -- curl --silent --max-time 3 -w "%{http_code}" http://169.254.169.254/ || true',
+      ),
+    ).toBe('000');
+    expect(await host.prepare()).toMatchObject({ result: 'unchanged', reason: 'already-prepared' });
+  });
+});
+
+describe('by overlap', () => {
+  beforeAll(async () => {
+    await host.prepare({ switch: 'overlap' });
+  });
+
+  test.each([
+    ['whole', `${addTable('over1')}\nsleep 60`, { result: 'reverted', reason: 'interrupted' }],
+    ['not begun', `sleep 60\n${addTable('over2')}`, { result: 'reverted', reason: 'interrupted' }],
+    [
+      'half',
+      `${addTable('over3')}\nsleep 60\n${addTable('over4')}`,
+      { result: 'unknown', reason: 'migrate-interrupted' },
+    ],
+  ])('a live migration killed when it was %s is never resumed', async (_, live_, wanted) => {
+    const quick = live_.replace('sleep 60', ':');
+    const migrate = `if [[ -n \${UNDERSTUDY_REHEARSAL:-} ]]; then\n${quick}\nelse\n${live_}\nfi`;
+    const operation = host.operation();
+    const running = host.deployStored(await host.store({ version: 'over', migrate }), { operation });
+    await host.untilStep(operation, 'migrate');
+    await host.until("pgrep -xf 'sleep 60'");
+    await host.shell(`systemctl kill --signal=KILL understudy-shop-${operation}.service`);
+    expect(await running).toMatchObject({ ...wanted, met: false, healthy: true });
+    expect(await host.units()).toEqual([`shop@${live}.service`]);
+  });
+});

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { addTable } from './app.ts';
+import { Host, type Load } from './ground.ts';
+
+jest.setTimeout(180_000);
+
+const name = 'hswitch';
+let cloud: Cloud;
+let host: Host;
+
+beforeAll(async () => {
+  await stopCloud(name);
+  cloud = await startCloud({ name });
+  host = await Host.launch(cloud);
+}, 120_000);
+
+afterAll(async () => {
+  await stopCloud(name);
+}, 60_000);
+
+/** Notes that were acknowledged and are not in the database. */
+async function missing(load: Load): Promise<string[]> {
+  const kept = new Set((await host.sql('SELECT note FROM notes')).split('\n'));
+  return load.acknowledged.filter((note) => !kept.has(note));
+}
+
+test('by pause, requests wait and none is lost; the wait is told', async () => {
+  await host.prepare({ switch: 'pause' });
+  await host.deploy({ version: '1' });
+  const load = host.load();
+  const result = await host.deploy({ version: '2', atImport: 'time.sleep(1)', migrate: addTable('two') });
+  const seen = await load.stop();
+  expect(result).toMatchObject({ result: 'done', reason: 'deployed', met: true });
+  expect(result.wait_ms).toBeGreaterThan(1000);
+  expect(seen.lost).toEqual({});
+  expect(Object.keys(seen.answered).sort()).toEqual(['1', '2']);
+  expect(await missing(seen)).toEqual([]);
+});
+
+test('by pause, a release that fails on the live data is met by nobody, and no request is lost', async () => {
+  const load = host.load();
+  const result = await host.deploy({ version: '3', health: 'html when live', migrate: addTable('three') });
+  const seen = await load.stop();
+  expect(result).toMatchObject({ result: 'reverted', met: false, healthy: true });
+  expect(seen.lost).toEqual({});
+  expect(Object.keys(seen.answered)).toEqual(['2']);
+  expect(await missing(seen)).toEqual([]);
+});
+
+test('by overlap, nobody waits and no request is lost', async () => {
+  await host.prepare({ switch: 'overlap' });
+  const load = host.load();
+  const result = await host.deploy({ version: '4', atImport: 'time.sleep(1)' });
+  const seen = await load.stop();
+  expect(result).toMatchObject({ result: 'done', reason: 'deployed', wait_ms: 0 });
+  expect(seen.lost).toEqual({});
+  expect(Object.keys(seen.answered).sort()).toEqual(['2', '4']);
+  expect(await missing(seen)).toEqual([]);
+});
+
+test('by overlap, the old one comes back under load, and the bad one never comes again', async () => {
+  const [live] = await host.units();
+  const load = host.load();
+  const result = await host.deploy({ version: '5', health: 'html when live' });
+  expect(result).toMatchObject({ result: 'reverted', reason: 'check-failed', met: true, healthy: true });
+  const seen = await load.stop();
+  expect(seen.lost).toEqual({});
+  expect(await host.units()).toEqual([live]);
+  const after = host.load();
+  await host.shell('systemctl daemon-reload; sleep 3');
+  expect(Object.keys((await after.stop()).answered)).toEqual(['4']);
+  expect(await host.units()).toEqual([live]);
+});
+
+test('workers never run twice: they are stopped before the data changes, and started with the new release', async () => {
+  await host.prepare({ switch: 'pause', workers: 'mailer' });
+  const workers = ['mailer'];
+  await host.deploy({ version: '6', workers });
+  const first = await host.shell('systemctl show -p MainPID --value shop-worker@mailer');
+  const migrate = 'systemctl is-active shop-worker@mailer >>"$UNDERSTUDY_SHARED/mailer" || true';
+  expect(await host.deploy({ version: '7', workers, migrate })).toMatchObject({ result: 'done' });
+  expect(await host.shell('cat /srv/shop/shared/mailer')).toBe('inactive');
+  expect(await host.shell('systemctl is-active shop-worker@mailer')).toBe('active');
+  expect(await host.shell('systemctl show -p MainPID --value shop-worker@mailer')).not.toBe(first);
+});
+
+test('by restart, for a server that takes no socket; the time it was down is told', async () => {
+  await host.shell(
+    'systemctl stop "shop*"; rm -rf /srv/shop /etc/understudy/shop.json /etc/systemd/system/shop*',
+  );
+  await host.shell('rm -rf /var/lib/understudy/shop; systemctl daemon-reload; systemctl reset-failed');
+  expect(await host.prepare({ switch: 'restart' })).toMatchObject({ result: 'done' });
+  expect(await host.deploy({ version: '1' })).toMatchObject({ result: 'done', reason: 'deployed' });
+  const result = await host.deploy({ version: '2' });
+  expect(result).toMatchObject({ result: 'done', reason: 'deployed', wait_ms: 0 });
+  expect(result['down_ms']).toBeGreaterThan(0);
+  const html = await host.deploy({ version: '3', health: 'html' });
+  expect(html).toMatchObject({ result: 'reverted', reason: 'check-failed', met: false });
+  const live = await host.deploy({ version: '4', health: 'html when live' });
+  expect(live).toMatchObject({ result: 'reverted', reason: 'check-failed', met: true, healthy: true });
+  expect(await host.health()).toContain('"version": "2"');
+});
