@@ -42,7 +42,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
 
   const hold = { services, operation, github, instances, signal };
   const { result } = await holdingLease(hold, async (lease, still) => {
-    await phase('Compare with what is live', () => refuseGoingBack(services, plan, instances, github));
+    await phase('Compare with what is live', () => refuseGoingBack(services, plan, instances, github, still));
     const work = { services, plan, stored, instances, fence: lease.fence, excerpts: await excerpts };
     const outcomes = await phase('Deploy', () => sendDeploy(work, still));
     const judged = await phase('Judge', () => judge(work, outcomes, report));

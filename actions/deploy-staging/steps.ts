@@ -65,8 +65,10 @@ export async function refuseGoingBack(
   { operation, release }: Plan,
   instances: readonly string[],
   github: Pick<GitHub, 'compare'>,
+  signal: AbortSignal,
 ): Promise<void> {
-  const live = readLive(instances, await probe(services, operation, instances), operation.app);
+  const states = await probe(services, operation, instances, 'none', signal);
+  const live = readLive(instances, states, operation.app);
   await refuseOldCode(github, live, release.commit);
 }
 

@@ -3,9 +3,6 @@ import * as core from '@actions/core';
 /** Prints a line of progress. */
 export const say = (line: string): void => core.info(line);
 
-/** Prints a line that only a debug run shows. */
-export const whisper = (line: string): void => core.debug(line);
-
 /** A warning annotation: something is amiss, and the result stands. */
 export const warn = (line: string): void => core.warning(line);
 

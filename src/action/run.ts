@@ -30,13 +30,18 @@ async function play(part: Part): Promise<void> {
     const result = await part(cancellation.signal);
     if (result && !succeeded(result)) fail(result);
   } catch (error) {
-    for (const message of causeChain(error)) core.debug(message);
-    if (error instanceof Error && error.stack) core.debug(error.stack);
+    tellCauses(error);
     fail(resultOfError(error));
   } finally {
     process.off('SIGINT', cancel);
     process.off('SIGTERM', cancel);
   }
+}
+
+/** Tells a debug run the whole chain of causes. */
+export function tellCauses(error: unknown): void {
+  for (const message of causeChain(error)) core.debug(message);
+  if (error instanceof Error && error.stack) core.debug(error.stack);
 }
 
 function fail({ result, reason, sentence, todo }: Result): void {

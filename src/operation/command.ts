@@ -80,18 +80,14 @@ export async function probe(
   operation: Operation,
   instances: readonly string[],
   about = 'none',
+  signal?: AbortSignal,
 ): Promise<Map<string, HostState>> {
   const parameters = {
     about,
     operation: `probe-${services.bucket.now().toFixed(0)}-${operation.id}`.slice(0, 120),
   };
-  const followed = await runCommand(services, operation, {
-    document: 'probe',
-    parameters,
-    timeout: probeSeconds,
-    instances,
-    by: 'name',
-  });
+  const task = { document: 'probe', parameters, timeout: probeSeconds, instances, by: 'name' } as const;
+  const followed = await runCommand(services, operation, task, signal);
   return new Map(
     followed.invocations.flatMap(({ instance, output }) => {
       const state = readState(output);

@@ -1,8 +1,7 @@
-import { causeChain } from '../action/errors.ts';
-import { warn, whisper } from '../action/log.ts';
+import { warn } from '../action/log.ts';
 import { writeResult } from '../action/outputs.ts';
 import type { Result } from '../action/result.ts';
-import { resultOfError } from '../action/run.ts';
+import { resultOfError, tellCauses } from '../action/run.ts';
 import { writeSummary } from '../action/summary.ts';
 import { summarise, type Told } from './summary.ts';
 
@@ -25,8 +24,7 @@ export async function concluding(title: string, story: (report: Report) => Promi
   try {
     result = await story(report);
   } catch (error) {
-    for (const message of causeChain(error)) whisper(message);
-    if (error instanceof Error && error.stack) whisper(error.stack);
+    tellCauses(error);
     result = resultOfError(error);
   }
   await publish(report, result);
