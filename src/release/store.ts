@@ -40,6 +40,21 @@ export async function storeRelease(
   environment: string,
   built: BuiltRelease,
 ): Promise<StoredRelease> {
+  try {
+    return await storeFirst(bucket, app, environment, built);
+  } catch (error) {
+    if (error instanceof OperationError) throw error;
+    const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    throw storeFailed(`The bucket ${bucket.name} did not take the release: ${why}.`, error);
+  }
+}
+
+async function storeFirst(
+  bucket: Bucket,
+  app: string,
+  environment: string,
+  built: BuiltRelease,
+): Promise<StoredRelease> {
   const first = await firstBuildOf(bucket, app, built.commit);
   if (first && first !== built.id) {
     await requireArchive(bucket, app, environment, first, built.commit);
@@ -105,7 +120,7 @@ function storeFailed(happened: string, cause?: unknown): OperationError {
     reason: 'store-failed',
     happened,
     stateNow: 'Nothing was changed.',
-    todo: 'Make a new commit and push it; look in the bucket for who wrote or removed the object.',
+    todo: 'Look at the bucket, and at what the role may do in it; then run this job again, or push a new commit.',
     cause,
   });
 }

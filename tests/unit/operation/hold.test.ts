@@ -173,7 +173,7 @@ describe('a lease that another attempt holds', () => {
 
   test('is asked of GitHub by run and attempt', async () => {
     const asking = hold({ ended: false });
-    await expect(holdingLease(asking, async () => ({ open: false }))).rejects.toThrow();
+    await expect(holdingLease(asking, async () => ({ open: false }))).rejects.toThrow('is held');
     expect(asking.asked).toEqual([['acme/isso', '99', 3]]);
   });
 });

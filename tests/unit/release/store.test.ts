@@ -87,6 +87,16 @@ describe('storing a release', () => {
     });
   });
 
+  test('says which bucket did not take it, and why', async () => {
+    const bucket = new MemoryBucket();
+    bucket.create = () => Promise.reject(new Error('The specified bucket does not exist'));
+    await expect(store(bucket, built('one'))).rejects.toMatchObject({
+      reason: 'store-failed',
+      outcome: 'refused',
+      happened: expect.stringContaining('memory did not take the release: Error: The specified bucket'),
+    });
+  });
+
   test.each(['', '{}', '{"schema":1,"release":"../x"}'])('refuses a pointer that is %j', async (text) => {
     const bucket = new MemoryBucket();
     bucket.objects.set(commitKey('isso', commit), Buffer.from(text));
