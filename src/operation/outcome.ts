@@ -118,7 +118,8 @@ export function overall(outcomes: readonly InstanceOutcome[], app: string): Resu
   const met = outcomes.some((one) => one.met);
   const mixed = moved > 0 && (worst === 'reverted' || worst === 'refused');
   const { reason, todo } = first;
-  const place = outcomes.length > 1 ? `${first.instance}: ` : '';
+  const well = worst === 'done' || worst === 'unchanged';
+  const place = outcomes.length > 1 && !well ? `${first.instance}: ` : '';
   const sentence = `${place}${first.sentence}${count(outcomes, worst, mixed)}`;
   return mixed
     ? ({ result: 'failed', reason, sentence, todo, met: true } as Result)

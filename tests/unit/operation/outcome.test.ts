@@ -118,6 +118,10 @@ describe('what it comes to for the environment', () => {
     );
   });
 
+  test('of a fleet that is well names no single instance', () => {
+    expect(overall([done('i-1'), done('i-2')], 'isso').sentence).toBe('deployed. Of 2 instances: 2 done.');
+  });
+
   test('says whether any user met the release that was taken back', () => {
     expect(overall([back('i-1'), back('i-2', true)], 'isso')).toMatchObject({ met: true });
     expect(overall([back('i-1'), back('i-2')], 'isso')).toMatchObject({ met: false });
