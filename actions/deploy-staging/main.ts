@@ -33,7 +33,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const { app, environment } = operation;
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
-  const excerpts = mayExcerpt(inputs.excerpts, github);
+  const excerpts = await mayExcerpt(inputs.excerpts, github);
   const stored = await phase('Store the release', () =>
     storeRelease(services.bucket, app, environment, release),
   );
@@ -43,7 +43,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const hold = { services, operation, github, instances, signal };
   const { result } = await holdingLease(hold, async (lease, still) => {
     await phase('Compare with what is live', () => refuseGoingBack(services, plan, instances, github, still));
-    const work = { services, plan, stored, instances, fence: lease.fence, excerpts: await excerpts };
+    const work = { services, plan, stored, instances, fence: lease.fence, excerpts };
     const outcomes = await phase('Deploy', () => sendDeploy(work, still));
     const judged = await phase('Judge', () => judge(work, outcomes, report));
     await phase('Record', () => record(work, judged, job, report));
