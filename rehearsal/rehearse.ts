@@ -14,6 +14,7 @@ interface Rehearsal {
 // A name of its own for each process, so that two rehearsals do not disturb each other.
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
+const stop = new AbortController();
 
 function opened<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');
@@ -62,9 +63,12 @@ const tasks = new Listr<Rehearsal>(
         task.newListr<Rehearsal>(
           (['isso', 'chatmrpt'] as const).map((app) => ({
             title: app,
-            task: async (rehearsal) => {
-              rehearsal[app] = await Staging.open(opened(rehearsal.cloud), app);
+            task: async (rehearsal, subtask) => {
+              const staging = await Staging.open(opened(rehearsal.cloud), app, stop.signal);
+              rehearsal[app] = staging;
+              subtask.output = `not exercised, since the emulator skips them: ${staging.notExercised.join(', ')}`;
             },
+            rendererOptions: { persistentOutput: true },
           })),
         ),
     },
@@ -84,24 +88,21 @@ const tasks = new Listr<Rehearsal>(
   },
 );
 
-async function cleanUp(rehearsal: Rehearsal): Promise<void> {
-  await Promise.all([rehearsal.isso?.close(), rehearsal.chatmrpt?.close()]);
-  await stopCloud(cloudName);
-}
-
-const rehearsal: Rehearsal = {};
 const interrupted = new Promise<never>((_, reject) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => reject(new Error(`stopped by ${signal}`)));
+    process.once(signal, () => {
+      stop.abort();
+      reject(new Error(`stopped by ${signal}`));
+    });
   }
 });
 try {
-  await Promise.race([tasks.run(rehearsal), interrupted]);
+  await Promise.race([tasks.run({}), interrupted]);
 } catch (error) {
   console.error(`\nThe rehearsal ended early: ${error instanceof Error ? error.message : error}`);
 } finally {
   console.log('Cleaning up …');
-  await cleanUp(rehearsal);
+  await stopCloud(cloudName);
 }
 console.log(
   `\n${resultTable(played)}\n\nThe result, and the summary of each deploy: ${await writeReport(played)}`,

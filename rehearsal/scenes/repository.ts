@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Cloud } from '../cloud/cloud.ts';
 
 const EXAMPLES = join(import.meta.dirname, '../../examples');
 const EXAMPLE_ACCOUNT = '111122223333';
 const git = promisify(execFile);
 
-/** A user's repository, made of one of the examples: a real git repository in a folder of its own. */
+/** A user's repository, made of one of the examples: a real git repository, kept among the cloud's own files. */
 export class CallerRepository {
   readonly app: string;
   readonly folder: string;
@@ -19,11 +19,11 @@ export class CallerRepository {
   }
 
   /** Copies `examples/<app>`, puts the local cloud's account into it, and commits it to `main`. */
-  static async fromExample(app: string, account: string): Promise<CallerRepository> {
-    const folder = await mkdtemp(join(tmpdir(), `understudy-${app}-`));
+  static async fromExample(app: string, cloud: Cloud): Promise<CallerRepository> {
+    const folder = join(cloud.state, 'repositories', app);
     await cp(join(EXAMPLES, app), folder, { recursive: true });
     const repository = new CallerRepository(app, folder);
-    await repository.edit('understudy.yml', (text) => text.replaceAll(EXAMPLE_ACCOUNT, account));
+    await repository.edit('understudy.yml', (text) => text.replaceAll(EXAMPLE_ACCOUNT, cloud.account));
     await repository.git('init', '--quiet', '--initial-branch=main');
     await repository.commit(`${app} as it is`);
     return repository;
@@ -52,10 +52,6 @@ export class CallerRepository {
 
   async apply(patch: string): Promise<void> {
     await this.git('apply', join(EXAMPLES, this.app, patch));
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true });
   }
 
   private async git(...args: string[]): Promise<void> {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Cloud, inFabric, launchHost, onHost } from '../cloud/cloud.ts';
@@ -32,21 +31,32 @@ export class Staging {
   readonly repository: CallerRepository;
   readonly instanceId: string;
   readonly address: string;
+  /** Resources of the account that the emulator skips, and that the scenes therefore do not exercise. */
+  readonly notExercised: readonly string[];
+  readonly #stop: AbortSignal | undefined;
   #lastRun: Run | undefined;
 
-  private constructor(cloud: Cloud, repository: CallerRepository, host: { instanceId: string; ip: string }) {
+  private constructor(
+    cloud: Cloud,
+    repository: CallerRepository,
+    host: { instanceId: string; ip: string },
+    notExercised: readonly string[],
+    stop: AbortSignal | undefined,
+  ) {
     this.cloud = cloud;
     this.app = repository.app;
     this.repository = repository;
     this.instanceId = host.instanceId;
     this.address = host.ip;
+    this.notExercised = notExercised;
+    this.#stop = stop;
   }
 
-  /** Provisions the account for the app, launches a host, and enrols it. */
-  static async open(cloud: Cloud, app: string): Promise<Staging> {
-    const repository = await CallerRepository.fromExample(app, cloud.account);
+  /** Provisions the account for the app, launches a host, and enrols it. `stop` ends the runs that are under way. */
+  static async open(cloud: Cloud, app: string, stop?: AbortSignal): Promise<Staging> {
+    const repository = await CallerRepository.fromExample(app, cloud);
     const environment = 'staging';
-    await provision(cloud, {
+    const notExercised = await provision(cloud, {
       app,
       environment,
       folder: repository.folder,
@@ -57,7 +67,7 @@ export class Staging {
       instanceProfile: `${app}-${environment}-host`,
     });
     await enrol(cloud, host.instanceId, { app, environment, folder: repository.folder });
-    return new Staging(cloud, repository, host);
+    return new Staging(cloud, repository, host, notExercised, stop);
   }
 
   /** Plays a push to main on the runner. */
@@ -79,14 +89,14 @@ export class Staging {
       folder: this.repository.folder,
       event: 'push',
       ref: 'refs/heads/main',
+      ...(this.#stop && { signal: this.#stop }),
       ...attempt,
     });
   }
 
   /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
   async pushUnderLoad(): Promise<{ run: Run; load: LoadReport }> {
-    const folder = await mkdtemp(join(tmpdir(), 'understudy-load-'));
-    const out = join(folder, 'load.json');
+    const out = join(this.cloud.state, `load-${this.app}.json`);
     const [command = '', ...args] = inFabric(this.cloud, [
       process.execPath,
       join(import.meta.dirname, '../load/main.ts'),
@@ -106,7 +116,6 @@ export class Staging {
       return { run, load: JSON.parse(await readFile(out, 'utf8')) };
     } finally {
       load.kill();
-      await rm(folder, { recursive: true, force: true });
     }
   }
 
@@ -145,9 +154,5 @@ export class Staging {
     const lines = (await readFile(join(this.cloud.state, 'calls.jsonl'), 'utf8')).trim().split('\n');
     const principal = `role/${this.app}-staging-ci`;
     return lines.filter((line) => JSON.parse(line).principal === principal).length;
-  }
-
-  async close(): Promise<void> {
-    await this.repository.remove();
   }
 }

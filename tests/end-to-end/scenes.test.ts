@@ -17,7 +17,6 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  await Promise.all([isso?.close(), chatmrpt?.close()]);
   await stopCloud(name);
 }, 60_000);
 
