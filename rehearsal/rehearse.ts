@@ -39,6 +39,7 @@ async function play(scene: Scene, stage: Stage): Promise<void> {
 function sceneTask(scene: Scene): ListrTask<Rehearsal> {
   return {
     title: scene.name,
+    skip: () => stop.signal.aborted,
     task: async ({ cloud, isso, chatmrpt }, task) => {
       const say = (line: string) => {
         task.output = line;
