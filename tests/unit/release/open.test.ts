@@ -206,9 +206,10 @@ test('bytes that were changed anywhere are refused in words, or are the same rel
   );
 }, 60_000);
 
-/** Whether an offset lies in the content of app.py or .understudy/run. */
+/** Whether an offset lies in what any value would do for: the content of the app's files, the digits of the commit. */
 function isContent(tar: Buffer, at: number): boolean {
-  return ['print("hello")\n', '#!/bin/sh\nexec gunicorn app:app\n', config].some((text) => {
+  const texts = ['print("hello")\n', '#!/bin/sh\nexec gunicorn app:app\n', config, source.commit];
+  return texts.some((text) => {
     const start = tar.indexOf(text);
     return at >= start && at < start + Buffer.byteLength(text);
   });
