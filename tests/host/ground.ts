@@ -13,8 +13,8 @@ import {
 import { compose, type HostOperation } from '../../src/document/compose.ts';
 import { packApp, type Variant } from './app.ts';
 
-export const app = 'shop';
-export const environment = 'staging';
+const app = 'shop';
+const environment = 'staging';
 const bucket = 'shop-understudy';
 
 /** What a host script prints first. */
