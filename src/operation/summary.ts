@@ -35,14 +35,17 @@ export function summarise({ title, result, facts, instances }: Account): string 
   const parts = [
     `## ${marks[result.result]} ${escapeMarkdown(title)}: ${result.result}`,
     escapeMarkdown(result.sentence),
-    table(
-      ['', ''],
-      facts.map(([name, value]) => [`**${name}**`, value]),
-    ),
-    ...instances.map((instance) => describeInstance(instance, instances.length === 1)),
   ];
-  if (!succeeded(result)) parts.push(`### What to do next\n\n${escapeMarkdown(result.todo)}`);
+  if (!succeeded(result)) parts.push(`**What to do next:** ${escapeMarkdown(result.todo)}`);
+  parts.push(factTable(facts));
+  parts.push(...instances.map((instance) => describeInstance(instance, instances.length === 1)));
   return `${parts.join('\n\n')}\n`;
+}
+
+/** The first fact is the table's head, which Markdown will not do without. */
+function factTable(facts: Account['facts']): string {
+  const [head = ['', ''], ...rows] = facts.map(([name, value]) => [`**${name}**`, value]);
+  return table(head, rows);
 }
 
 function describeInstance(told: Told, alone: boolean): string {

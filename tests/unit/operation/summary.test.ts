@@ -44,7 +44,7 @@ describe('the summary of what was taken back', () => {
     expect(summary).toContain('/upload answered 500 text/html; charset=utf-8 in 9 ms');
     expect(summary).toContain('&lt;!doctype html&gt;');
     expect(summary).toContain('the rehearsal on a copy of the data, where no user meets it');
-    expect(summary).toContain('### What to do next\n\nSee what the check answered');
+    expect(summary).toContain('**What to do next:** See what the check answered');
   });
 
   test('shows each step as a bar, and one that never ended', () => {
