@@ -1,4 +1,5 @@
 import type { InputsOf } from '../../src/action/declaration.ts';
+import { messageOf } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import { say, warn } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
@@ -6,10 +7,10 @@ import { type Result, succeeded } from '../../src/action/result.ts';
 import { state } from '../../src/action/state.ts';
 import { code, escapeMarkdown, link } from '../../src/action/summary.ts';
 import type { Config } from '../../src/config/config.ts';
-import { refuseOldCode } from '../../src/github/descent.ts';
 import type { GitHub } from '../../src/github/github.ts';
 import { appendEntry } from '../../src/ledger/ledger.ts';
 import { probe, runCommand } from '../../src/operation/command.ts';
+import { refuseOldCode } from '../../src/operation/descent.ts';
 import { readLive } from '../../src/operation/live.ts';
 import type { Services } from '../../src/operation/operation.ts';
 import { type InstanceOutcome, outcomeOf, overall } from '../../src/operation/outcome.ts';
@@ -92,7 +93,7 @@ export async function sendDeploy(work: Work, signal: AbortSignal): Promise<Insta
   const parameters = { release: stored.id, fence: String(fence), excerpts: excerpts ? 'on' : 'off' };
   const onSent = state.command.save;
   const task = { document: 'deploy', parameters, timeout, instances, by: 'fleet', onSent } as const;
-  const { invocations } = await runCommand(services, operation, task, signal);
+  const invocations = await runCommand(services, operation, task, signal);
   return invocations.map((invocation) =>
     outcomeOf(invocation, { app: operation.app, operation: operation.id }),
   );
@@ -171,7 +172,8 @@ export async function record(
       ...{ instances: instances.map(({ instance }) => instance), from: until, until },
     });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    warn(`The ledger or the receipt could not be written, so a promotion will lack its proof: ${why}`);
+    warn(
+      `The ledger or the receipt could not be written, so a promotion will lack its proof: ${messageOf(error)}`,
+    );
   }
 }

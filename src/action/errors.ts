@@ -1,4 +1,5 @@
-import type { Outcome, Reason } from './result.ts';
+import type { Outcome } from './outcomes.ts';
+import type { Reason } from './reasons.ts';
 
 interface ConfigurationProblem {
   /** What is wrong. */
@@ -79,4 +80,9 @@ export function causeChain(error: unknown): string[] {
     at = at instanceof Error ? at.cause : undefined;
   }
   return messages;
+}
+
+/** What an error says of itself; anything may be thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

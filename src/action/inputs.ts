@@ -1,6 +1,6 @@
 import * as core from '@actions/core';
 import type { InputDeclaration, InputsOf } from './declaration.ts';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError, messageOf } from './errors.ts';
 
 /** Reads every declared input once, strictly: a wrong one is refused with its name and an example. */
 export function readInputs<const Declared extends Readonly<Record<string, InputDeclaration>>>(
@@ -21,8 +21,7 @@ function readInput(name: string, input: InputDeclaration, given: string): unknow
   try {
     return input.parse(text);
   } catch (cause) {
-    const expected = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigurationError({ where: `input ${name}`, what: expected, how, cause });
+    throw new ConfigurationError({ where: `input ${name}`, what: messageOf(cause), how, cause });
   }
 }
 

@@ -3,279 +3,15 @@
  * summary, the ledger and the exit.
  */
 
-/** What each kind of result means, in the words that a summary shows. */
-export const outcomes = {
-  done: 'it was done, and seen healthy',
-  unchanged: 'there was nothing to do; nothing was restarted',
-  reverted: 'the old state was put back, and seen healthy',
-  refused: 'nothing was changed',
-  failed: 'it did not succeed, and the old state was not seen healthy everywhere',
-  unknown: 'we cannot tell what happened; never taken for success',
-} as const;
-
-export type Outcome = keyof typeof outcomes;
-
-interface Meaning {
-  /** The results that this reason may give. */
-  readonly of: readonly Outcome[];
-  /** What happened. */
-  readonly sentence: string;
-  /** What to do next. */
-  readonly todo: string;
-}
-
-/** An operation that did not get through: the host says whether the old state is back. */
-const halted = ['reverted', 'failed', 'unknown'] as const;
-
-/** The closed list: what the host says (contract of the result line), then what the runner adds. */
-export const reasons = {
-  deployed: {
-    of: ['done'],
-    sentence: 'The release is live and healthy.',
-    todo: 'Nothing.',
-  },
-  probed: { of: ['done'], sentence: 'The host told its state.', todo: 'Nothing.' },
-  prepared: { of: ['done'], sentence: 'The host is prepared for the app.', todo: 'Deploy to it.' },
-  'cancel-requested': {
-    of: ['done'],
-    sentence: 'The operation stops at its next safe point.',
-    todo: 'Probe the host to see when.',
-  },
-  packed: { of: ['done'], sentence: 'The release is packed.', todo: 'Deploy it.' },
-  'already-live': {
-    of: ['unchanged'],
-    sentence: 'This very release is live already; nothing was restarted.',
-    todo: 'Nothing.',
-  },
-  'already-ended': { of: ['unchanged'], sentence: 'The operation has ended already.', todo: 'Nothing.' },
-  'already-prepared': {
-    of: ['unchanged'],
-    sentence: 'The host was prepared for the app already.',
-    todo: 'Nothing.',
-  },
-
-  'not-prepared': {
-    of: ['refused'],
-    sentence: 'The host has no settings for this app.',
-    todo: 'An operator sends the document `<app>-prepare-host` to this instance once; then deploy again.',
-  },
-  'wrong-host': {
-    of: ['refused'],
-    sentence: 'The host says that it is another instance, or belongs to another environment.',
-    todo: 'It is a copy of another machine, or wrongly tagged: correct its tags, or prepare it anew.',
-  },
-  'unrecognised-host': {
-    of: ['refused'],
-    sentence: 'The host is not one that can be prepared.',
-    todo: 'Use Debian or Ubuntu with systemd 247 or younger, with the agent running as root.',
-  },
-  drift: {
-    of: ['refused'],
-    sentence: "The release's `service` settings differ from what the host was prepared for.",
-    todo: 'An operator sends `<app>-prepare-host` with the new settings; then deploy again.',
-  },
-  'stale-fence': {
-    of: ['refused'],
-    sentence: 'The host has taken a newer operation than this one.',
-    todo: 'See who holds the lease; deploy again when it has ended.',
-  },
-  busy: {
-    of: ['refused'],
-    sentence: 'Another operation is running on the host.',
-    todo: 'Wait until it has ended; then deploy again.',
-  },
-  'no-room': {
-    of: ['refused'],
-    sentence: 'The disk of the host has no room for the release and a copy of the data.',
-    todo: 'Free space, lower `keep` in understudy.yml, or grow the disk; then deploy again.',
-  },
-  'no-memory': {
-    of: ['refused'],
-    sentence: 'The host has no memory for a second copy of the app.',
-    todo: 'Free memory or take a bigger instance type; then deploy again.',
-  },
-  'socket-inactive': {
-    of: ['refused'],
-    sentence: "The app's socket unit is not active, so no request would reach a release.",
-    todo: 'On the host: `systemctl status <app>.socket`, mend it, `systemctl start` it; then deploy again.',
-  },
-  'download-failed': {
-    of: ['refused'],
-    sentence: 'The host could not fetch the release from the bucket.',
-    todo: "Check that the host's role may read `releases/<app>/<environment>/` and that it reaches S3.",
-  },
-  'bad-digest': {
-    of: ['refused'],
-    sentence: "The release's bytes are not those that its digest promises.",
-    todo: 'Nothing of it was run. Find out who changed the archive between build and deploy.',
-  },
-  'bad-release': {
-    of: ['refused'],
-    sentence: 'The archive is not a release.',
-    todo: 'Pack it with the action `pack-release`, and hand on archive and digest as they are.',
-  },
-
-  'prepare-failed': {
-    of: halted,
-    sentence: "The release's `prepare` hook failed.",
-    todo: 'Read the last lines of its log, mend the hook, push again.',
-  },
-  'backup-failed': {
-    of: halted,
-    sentence: 'The backup before the change failed, so nothing was changed after it.',
-    todo: 'Read the log: the database may be damaged or held; mend it before deploying.',
-  },
-  'migrate-failed': {
-    of: halted,
-    sentence: "The release's `migrate` hook failed.",
-    todo: 'Read the last lines of its log, mend the hook, push again.',
-  },
-  'check-failed': {
-    of: halted,
-    sentence: 'The release did not answer a check as promised.',
-    todo: 'See what the check answered, mend the app, push again.',
-  },
-  'start-failed': {
-    of: halted,
-    sentence: 'The release did not start.',
-    todo: 'Read the last lines of its log, mend the app, push again.',
-  },
-  'schema-changed': {
-    of: halted,
-    sentence: 'The schema of the live database changed while the release was rehearsed on a copy.',
-    todo: 'Find out what changes the schema of the running app; then deploy again.',
-  },
-  'switch-failed': {
-    of: halted,
-    sentence: 'The switch from the old release to the new one failed.',
-    todo: 'Read the log; `<app>-probe` tells which release is live now.',
-  },
-  'timed-out': {
-    of: halted,
-    sentence: 'The operation took longer than it may.',
-    todo: 'The steps tell where the time went.',
-  },
-  cancelled: {
-    of: ['reverted', 'refused', 'failed', 'unknown'],
-    sentence: 'The operation was cancelled.',
-    todo: 'Run the job again when you want to.',
-  },
-  interrupted: {
-    of: halted,
-    sentence: 'The operation died half-way on the host, and recovery put the old state back.',
-    todo: 'Find out what ended it (a reboot, no memory); then deploy again.',
-  },
-  'migrate-interrupted': {
-    of: ['unknown'],
-    sentence: 'The operation died while it changed the live database.',
-    todo: 'Nothing goes on by itself. Compare the database with the backup that the log names, then decide.',
-  },
-  'no-result': {
-    of: ['unknown'],
-    sentence: 'The host gave no result.',
-    todo: 'Send `<app>-probe` about this operation: it tells which release is live, and whether it still runs.',
-  },
-
-  'bad-input': {
-    of: ['refused'],
-    sentence: 'An input of the action is wrong.',
-    todo: 'Correct the input; its example is in the message.',
-  },
-  'bad-config': {
-    of: ['refused'],
-    sentence: 'The file understudy.yml is wrong.',
-    todo: 'Correct the line that the message names.',
-  },
-  'pull-request': {
-    of: ['refused'],
-    sentence: 'A pull request may not deploy.',
-    todo: 'Merge it: the push to the branch deploys.',
-  },
-  'no-instances': {
-    of: ['refused'],
-    sentence: 'No running instance bears the tags of this app and environment.',
-    todo: 'Start the instance, or give it the tags `App` and `Environment`.',
-  },
-  offline: {
-    of: ['refused'],
-    sentence: 'The agent of an instance is not connected.',
-    todo: 'On the instance: `systemctl restart amazon-ssm-agent`; check its role and its way out.',
-  },
-  'wrong-environment': {
-    of: ['refused'],
-    sentence: 'An instance bears tags of another app or environment.',
-    todo: 'Correct its tags `App` and `Environment`.',
-  },
-  'lease-held': {
-    of: ['refused'],
-    sentence: 'Another operation holds the lease of this environment.',
-    todo: 'Wait until it has ended; then run this job again.',
-  },
-  'lease-lost': {
-    of: ['unknown'],
-    sentence: 'The lease was lost while the operation ran.',
-    todo: 'Send `<app>-probe`; see in the ledger who changed the environment meanwhile.',
-  },
-  'not-descendant': {
-    of: ['refused'],
-    sentence: 'The commit does not descend from the live one: deploying it would go back.',
-    todo: 'Going back is the work of `rollback`. Otherwise put your commit on top of the live one.',
-  },
-  'role-refused': {
-    of: ['refused'],
-    sentence: "The role did not accept the job's token.",
-    todo: "Compare the token's claims with the role's trust policy.",
-  },
-  'store-failed': {
-    of: ['refused'],
-    sentence: 'The release could not be stored in the bucket.',
-    todo: 'Check the bucket and what the role may do in it; then run this job again.',
-  },
-  'document-missing': {
-    of: ['refused'],
-    sentence: 'The account has no such command document, or not the one that this version needs.',
-    todo: 'Create or update the stack of `infra/documents.yaml` from this version.',
-  },
-  'access-denied': {
-    of: ['refused', 'failed', 'unknown'],
-    sentence: 'AWS refused a call.',
-    todo: "Compare the role's policy with `infra/foundation.yaml`.",
-  },
-  'never-ran': {
-    of: ['refused'],
-    sentence: 'The command never ran on the instance.',
-    todo: 'See the other instances: SSM stops handing a command out after too many failures.',
-  },
-  'delivery-timed-out': {
-    of: ['refused'],
-    sentence: 'The command could not be delivered to the instance.',
-    todo: 'On the instance: `systemctl restart amazon-ssm-agent`; then run this job again.',
-  },
-  'command-failed': {
-    of: ['failed'],
-    sentence: 'The command failed on the instance before our script gave a result.',
-    todo: 'Read what the command printed in Systems Manager.',
-  },
-  unaccounted: {
-    of: ['unknown'],
-    sentence: 'Not every instance can be accounted for.',
-    todo: 'Send `<app>-probe`: it tells for each instance which release is live.',
-  },
-  'unexpected-error': {
-    of: ['failed', 'refused', 'unknown'],
-    sentence: 'The action met an error that it does not know.',
-    todo: 'Run the job again with debug logging, and report what it shows.',
-  },
-} as const satisfies Record<string, Meaning>;
-
-export type Reason = keyof typeof reasons;
+import type { Outcome } from './outcomes.ts';
+import { explain, type Reason, reasons } from './reasons.ts';
 
 /** The reasons that may come with an outcome. */
 export type ReasonOf<O extends Outcome> = {
   [R in Reason]: O extends (typeof reasons)[R]['of'][number] ? R : never;
 }[Reason];
 
-interface Told<O extends Outcome> {
+interface Explained<O extends Outcome> {
   readonly result: O;
   readonly reason: ReasonOf<O>;
   /** What happened, in one sentence with the names of this case. */
@@ -289,12 +25,12 @@ interface Met {
   readonly met: boolean;
 }
 
-export type Done = Told<'done'>;
-export type Unchanged = Told<'unchanged'>;
-export type Reverted = Told<'reverted'> & Met;
-export type Refused = Told<'refused'>;
-export type Failed = Told<'failed'> & Met;
-export type Unknown = Told<'unknown'>;
+export type Done = Explained<'done'>;
+export type Unchanged = Explained<'unchanged'>;
+export type Reverted = Explained<'reverted'> & Met;
+export type Refused = Explained<'refused'>;
+export type Failed = Explained<'failed'> & Met;
+export type Unknown = Explained<'unknown'>;
 
 export type Result = Done | Unchanged | Reverted | Refused | Failed | Unknown;
 
@@ -303,22 +39,7 @@ export function succeeded(result: Result): boolean {
   return result.result === 'done' || result.result === 'unchanged';
 }
 
-/** What the list says of a reason, with the app's name put in. */
-export function explain(reason: Reason, app?: string): { sentence: string; todo: string } {
-  const { sentence, todo } = reasons[reason];
-  const name = (text: string): string => (app ? text.replaceAll('<app>', app) : text);
-  return { sentence: name(sentence), todo: name(todo) };
-}
-
-export function isReason(text: string): text is Reason {
-  return Object.hasOwn(reasons, text);
-}
-
-export function isOutcome(text: string): text is Outcome {
-  return Object.hasOwn(outcomes, text);
-}
-
-interface ToldAtRunTime {
+interface ResultAtRunTime {
   readonly outcome: Outcome;
   readonly reason: Reason;
   readonly sentence?: string;
@@ -331,7 +52,7 @@ interface ToldAtRunTime {
  * A result from values that are only known at run time. A pair that the list does not allow is a bug or a host of
  * another version: it becomes `unknown`, never a success.
  */
-export function resultOf({ outcome, reason, sentence, todo, met = false, app }: ToldAtRunTime): Result {
+export function resultOf({ outcome, reason, sentence, todo, met = false, app }: ResultAtRunTime): Result {
   const meaning = explain(reason, app);
   const told = { sentence: sentence ?? meaning.sentence, todo: todo ?? meaning.todo };
   const allowed: readonly Outcome[] = reasons[reason].of;

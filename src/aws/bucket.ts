@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs';
 import {
   GetObjectCommand,
   HeadObjectCommand,
-  ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
   type S3Client,
@@ -38,8 +37,6 @@ export interface Bucket {
   create(key: string, body: Buffer | FileBody): Promise<string | undefined>;
   /** Overwrites the object that has this ETag; gives the new ETag, or undefined when it has another by now. */
   replace(key: string, bytes: Buffer, etag: string): Promise<string | undefined>;
-  /** Every key below a prefix, in order, after `after`. */
-  list(prefix: string, after?: string): Promise<string[]>;
 }
 
 /** An object of JSON as it is stored: readable by people too. */
@@ -92,23 +89,6 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
     },
     create: (key, body) => put(key, body, { IfNoneMatch: '*' }),
     replace: (key, bytes, etag) => put(key, bytes, { IfMatch: etag }),
-    async list(prefix, after) {
-      const keys: string[] = [];
-      let token: string | undefined;
-      do {
-        const page = await s3.send(
-          new ListObjectsV2Command({
-            Bucket: name,
-            Prefix: prefix,
-            ...(after ? { StartAfter: after } : {}),
-            ...(token ? { ContinuationToken: token } : {}),
-          }),
-        );
-        keys.push(...(page.Contents ?? []).flatMap(({ Key }) => (Key ? [Key] : [])));
-        token = page.NextContinuationToken;
-      } while (token);
-      return keys;
-    },
   };
 }
 

@@ -34,7 +34,6 @@ function clientSettings(region: string, maxAttempts = 3): ClientSettings {
 }
 
 export interface Clients {
-  readonly region: string;
   readonly s3: S3Client;
   /** S3's own time. */
   readonly s3Now: Clock;
@@ -42,7 +41,6 @@ export interface Clients {
   /** For calls that must not be repeated blindly: SendCommand has no client token. */
   readonly ssmOnce: SSMClient;
   readonly ec2: EC2Client;
-  readonly sts: STSClient;
 }
 
 export interface ClientOptions {
@@ -67,8 +65,7 @@ export function createClients({ region, roleArn, identityToken, sessionName }: C
     ssm: new SSMClient(settings),
     ssmOnce: new SSMClient({ ...clientSettings(region, 1), ...own }),
     ec2: new EC2Client(settings),
-    sts: new STSClient(settings),
   };
   for (const client of Object.values(clients)) tellRefusals(client);
-  return { region, s3Now: watchClock(clients.s3), ...clients };
+  return { s3Now: watchClock(clients.s3), ...clients };
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
 import { type Bucket, sha256 } from '../aws/bucket.ts';
+import { checkAnswer } from '../health/answer.ts';
 
 const step = z.object({
   name: z.string(),
@@ -10,25 +11,13 @@ const step = z.object({
   note: z.optional(z.string()),
 });
 
-const check = z.object({
-  where: z.string(),
-  path: z.string(),
-  ok: z.boolean(),
-  status: z.optional(z.nullable(z.number())),
-  type: z.optional(z.nullable(z.string())),
-  ms: z.optional(z.number()),
-  body: z.optional(z.string()),
-  problem: z.optional(z.string()),
-});
-
 const details = z.object({
   steps: z.prefault(z.array(step), []),
-  checks: z.prefault(z.array(check), []),
+  checks: z.prefault(z.array(checkAnswer), []),
   log: z.prefault(z.array(z.string()), []),
 });
 
 export type Step = z.infer<typeof step>;
-export type CheckAnswer = z.infer<typeof check>;
 /** What a host tells beside its result line: the steps it took, the checks it asked, the release's last words. */
 export type Details = z.infer<typeof details>;
 

@@ -19,13 +19,6 @@ export interface Invocation {
   readonly output: string;
 }
 
-export interface Followed {
-  /** One for each expected instance, and for any other that the command reached. */
-  readonly invocations: readonly Invocation[];
-  /** Whether we stopped looking before every instance had ended. */
-  readonly gaveUp: boolean;
-}
-
 interface FollowOptions {
   readonly ssm: SSMClient;
   readonly command: string;
@@ -46,10 +39,11 @@ const longestWaitMs = 1500;
 const looksAfterEnd = 3;
 
 /**
- * Follows a command until every expected instance has ended. Counts them itself: the command's own status can say
- * Success with four of five undeliverable. A refusal by IAM ends it at once (the SDK's waiter would go on asking).
+ * Follows a command until every expected instance has ended, or the limit is reached; gives one invocation for each
+ * of them, and for any other that the command reached. Counts them itself: the command's own status can say Success
+ * with four of five undeliverable. A refusal by IAM ends it at once (the SDK's waiter would go on asking).
  */
-export async function followCommand(options: FollowOptions): Promise<Followed> {
+export async function followCommand(options: FollowOptions): Promise<Invocation[]> {
   const { ssm, command, expected, limitMs, sleep, now, signal, onChange = () => {} } = options;
   const started = now();
   const seen = new Map<string, Invocation>(expected.map((instance) => [instance, notYet(instance)]));
@@ -63,10 +57,10 @@ export async function followCommand(options: FollowOptions): Promise<Followed> {
       if (advance(seen, invocation)) onChange(invocation);
     }
     const open = [...seen.values()].filter(({ standing }) => !hasEnded(standing));
-    if (open.length === 0) return { invocations: [...seen.values()], gaveUp: false };
+    if (open.length === 0) return [...seen.values()];
     if (await parentEnded(ssm, command, open)) endedLooks += 1;
-    if (endedLooks === looksAfterEnd) return { invocations: closeUnlisted(seen), gaveUp: false };
-    if (now() - started > limitMs) return { invocations: [...seen.values()], gaveUp: true };
+    if (endedLooks === looksAfterEnd) return closeUnlisted(seen);
+    if (now() - started > limitMs) return [...seen.values()];
   }
 }
 

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini';
-import { isOutcome, isReason, type Outcome, type Reason } from '../action/result.ts';
+import { isOutcome, type Outcome } from '../action/outcomes.ts';
+import { isReason, type Reason } from '../action/reasons.ts';
 
 /** What begins the line of the result, the first on stdout. */
 const mark = 'UNDERSTUDY_RESULT ';
@@ -28,7 +29,6 @@ const state = z.object({
   live: z.optional(z.string()),
   commit: z.optional(z.string()),
   healthy: z.optional(z.boolean()),
-  fence: z.optional(z.union([z.string(), z.number()])),
   running: z.optional(z.string()),
   about: z.optional(
     z.nullable(

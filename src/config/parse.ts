@@ -1,9 +1,9 @@
 import * as z from 'zod/mini';
 import { ConfigurationError } from '../action/errors.ts';
 import { type Config, type Environment, toConfig } from './config.ts';
-import { type ReadDocument, readDocument } from './document.ts';
 import { expectationAt, keysAt } from './guide.ts';
 import { schema } from './schema.ts';
+import { type ReadYaml, readYaml } from './yaml.ts';
 
 /**
  * Reads understudy.yml.
@@ -12,7 +12,7 @@ import { schema } from './schema.ts';
  * @throws ConfigurationError that names line, column and key, what was expected, and an example
  */
 export function parseConfig(text: string, file: string): Config {
-  const document = readDocument(text, file);
+  const document = readYaml(text, file);
   const parsed = z.safeParse(schema, document.value);
   if (parsed.success) {
     return toConfig(parsed.data);
@@ -44,7 +44,7 @@ interface Problem {
   readonly how: string;
 }
 
-function problemsIn(issues: readonly z.core.$ZodIssue[], document: ReadDocument, file: string): Problem[] {
+function problemsIn(issues: readonly z.core.$ZodIssue[], document: ReadYaml, file: string): Problem[] {
   // A misspelt key is also a missing one: tell the misspelling first.
   const unknownFirst = issues.toSorted((a, b) => Number(isUnknown(b)) - Number(isUnknown(a)));
   return unknownFirst.flatMap((issue) => {
@@ -61,12 +61,7 @@ function problemsIn(issues: readonly z.core.$ZodIssue[], document: ReadDocument,
 
 const isUnknown = ({ code }: z.core.$ZodIssue) => code === 'unrecognized_keys';
 
-function unknownKey(
-  path: readonly PropertyKey[],
-  key: string,
-  document: ReadDocument,
-  file: string,
-): Problem {
+function unknownKey(path: readonly PropertyKey[], key: string, document: ReadYaml, file: string): Problem {
   const known = keysAt(schema, path);
   return {
     where: `${file}:${document.placeOfKey(path, key)}`,
@@ -75,7 +70,7 @@ function unknownKey(
   };
 }
 
-function badName(path: readonly PropertyKey[], document: ReadDocument, file: string): Problem {
+function badName(path: readonly PropertyKey[], document: ReadYaml, file: string): Problem {
   const key = String(path.at(-1));
   return {
     where: `${file}:${document.placeOfKey(path.slice(0, -1), key)}`,
@@ -84,7 +79,7 @@ function badName(path: readonly PropertyKey[], document: ReadDocument, file: str
   };
 }
 
-function badValue(issue: z.core.$ZodIssue, document: ReadDocument, file: string): Problem {
+function badValue(issue: z.core.$ZodIssue, document: ReadYaml, file: string): Problem {
   const given = valueAt(document.value, issue.path);
   const expectation = expectationAt(schema, issue.path);
   const what =

@@ -7,7 +7,7 @@ z.config(z.locales.en());
 /** What a person is told about a key: in the editor, and when its value is wrong. */
 type Guidance = { readonly description: string; readonly examples: readonly unknown[] };
 
-/** The guidance of each schema below; `describeKey` reads it for errors, the JSON Schema for editors. */
+/** The guidance of each schema below; `expectationAt` reads it for errors, the JSON Schema for editors. */
 export const guidance = z.registry<Guidance>();
 
 function key<Schema extends z.core.$ZodType>(

@@ -1,4 +1,4 @@
-import type { CheckAnswer } from '../command/details.ts';
+import type { CheckAnswer } from './answer.ts';
 
 /**
  * What is missing to call a release healthy by what its host was answered on the public port: the first of the

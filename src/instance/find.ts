@@ -11,7 +11,6 @@ export interface Instance {
 /** What SSM knows of the agent of an instance. */
 export interface Agent {
   readonly online: boolean;
-  readonly version: string;
   /** SSM's own word: Online, ConnectionLost, Inactive, or `never registered`. */
   readonly status: string;
 }
@@ -41,7 +40,7 @@ export async function findTargets(services: Services, app: string, environment: 
   return targets;
 }
 
-const unregistered: Agent = { online: false, version: '', status: 'never registered' };
+const unregistered: Agent = { online: false, status: 'never registered' };
 
 async function findInstances(ec2: EC2Client, app: string, environment: string): Promise<Instance[]> {
   const found: Ec2Instance[] = [];
@@ -116,8 +115,8 @@ async function readAgents(ssm: SSMClient, ids: readonly string[]): Promise<Map<s
         MaxResults: atOnce,
       }),
     );
-    for (const { InstanceId = '', PingStatus = '', AgentVersion = '' } of InstanceInformationList) {
-      agents.set(InstanceId, { online: PingStatus === 'Online', version: AgentVersion, status: PingStatus });
+    for (const { InstanceId = '', PingStatus = '' } of InstanceInformationList) {
+      agents.set(InstanceId, { online: PingStatus === 'Online', status: PingStatus });
     }
   }
   return agents;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as z from 'zod/mini';
-import { OperationError } from '../action/errors.ts';
+import { messageOf, OperationError } from '../action/errors.ts';
 import { type Bucket, type StoredObject, toJson } from '../aws/bucket.ts';
 import { callTimeoutMs } from '../aws/clients.ts';
 import { jitter, type Sleep } from '../aws/time.ts';
@@ -168,7 +168,7 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
       if (!(await swap({ ...mine, expires: expiry(bucket) }))) lose('somebody else took it.');
     } catch (error) {
       // Tried again soon, while there is time for it.
-      if (leftMs() < leastLeftMs) lose(error instanceof Error ? error.message : String(error));
+      if (leftMs() < leastLeftMs) lose(messageOf(error));
     }
   };
   const renewing = (async (): Promise<void> => {

@@ -1,5 +1,5 @@
 import { inSeconds, say } from '../action/log.ts';
-import { type Followed, followCommand, type Invocation } from '../command/follow.ts';
+import { followCommand, type Invocation } from '../command/follow.ts';
 import { type HostState, readState } from '../command/result-line.ts';
 import { findDocument, type Order, sendCommand, type Targets } from '../command/send.ts';
 import type { DocumentName } from '../document/parameters.ts';
@@ -29,7 +29,7 @@ export async function runCommand(
   operation: Operation,
   task: Task,
   signal?: AbortSignal,
-): Promise<Followed> {
+): Promise<Invocation[]> {
   const { clients, sleep, now } = services;
   const order = toOrder(operation, task);
   const document = await findDocument(clients, `${operation.app}-${task.document}`);
@@ -87,9 +87,9 @@ export async function probe(
     operation: `probe-${services.bucket.now().toFixed(0)}-${operation.id}`.slice(0, 120),
   };
   const task = { document: 'probe', parameters, timeout: probeSeconds, instances, by: 'name' } as const;
-  const followed = await runCommand(services, operation, task, signal);
+  const invocations = await runCommand(services, operation, task, signal);
   return new Map(
-    followed.invocations.flatMap(({ instance, output }) => {
+    invocations.flatMap(({ instance, output }) => {
       const state = readState(output);
       return state ? [[instance, state] as const] : [];
     }),

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini';
+import { messageOf } from '../action/errors.ts';
 import { phase, say, warn } from '../action/log.ts';
 import { type Result, resultOf } from '../action/result.ts';
 import { state } from '../action/state.ts';
@@ -96,7 +97,7 @@ async function attempt(what: string, work: () => Promise<unknown>): Promise<void
   try {
     await work();
   } catch (error) {
-    warn(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+    warn(`${what}: ${messageOf(error)}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import type { HostState } from '../command/result-line.ts';
-import type { LiveCommit } from '../github/descent.ts';
+import type { LiveCommit } from './descent.ts';
 
 /** What is live where, by the word of the hosts; refuses when one of them cannot take an operation. */
 export function readLive(

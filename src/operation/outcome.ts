@@ -1,11 +1,6 @@
-import {
-  explain,
-  type Outcome,
-  outcomes as outcomeMeanings,
-  type Reason,
-  type Result,
-  resultOf,
-} from '../action/result.ts';
+import type { Outcome } from '../action/outcomes.ts';
+import { explain, type Reason } from '../action/reasons.ts';
+import { type Result, resultOf } from '../action/result.ts';
 import type { Invocation } from '../command/follow.ts';
 import { type HostResult, readResultLine } from '../command/result-line.ts';
 import { hasEnded } from '../command/status.ts';
@@ -119,20 +114,19 @@ export function overall(outcomes: readonly InstanceOutcome[], app: string): Resu
   const mixed = moved > 0 && (worst === 'reverted' || worst === 'refused');
   const { reason, todo } = first;
   const well = worst === 'done' || worst === 'unchanged';
-  const place = outcomes.length > 1 && !well ? `${first.instance}: ` : '';
-  const sentence = `${place}${first.sentence}${count(outcomes, worst, mixed)}`;
+  const place = well ? '' : `${first.instance}: `;
+  const sentence = `${place}${first.sentence}${count(outcomes, mixed)}`;
   return mixed
     ? ({ result: 'failed', reason, sentence, todo, met: true } as Result)
     : ({ result: worst, reason, sentence, todo, met } as Result);
 }
 
-function count(outcomes: readonly InstanceOutcome[], worst: Outcome, mixed: boolean): string {
+function count(outcomes: readonly InstanceOutcome[], mixed: boolean): string {
   if (outcomes.length === 1) return '';
   const counted = gravity.flatMap((outcome) => {
     const number = outcomes.filter(({ result }) => result === outcome).length;
     return number > 0 ? [`${number} ${outcome}`] : [];
   });
   const warning = mixed ? '; the environment now runs two releases' : '';
-  const meaning = worst === 'unknown' ? ` (${outcomeMeanings.unknown})` : '';
-  return ` Of ${outcomes.length} instances: ${counted.join(', ')}${warning}${meaning}.`;
+  return ` Of ${outcomes.length} instances: ${counted.join(', ')}${warning}.`;
 }

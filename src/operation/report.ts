@@ -1,3 +1,4 @@
+import { messageOf } from '../action/errors.ts';
 import { warn } from '../action/log.ts';
 import { writeResult } from '../action/outputs.ts';
 import type { Result } from '../action/result.ts';
@@ -37,7 +38,7 @@ async function publish(report: Report, result: Result): Promise<void> {
   try {
     await writeSummary(summarise({ title, result, facts, instances }));
   } catch (error) {
-    warn(`The summary could not be written: ${error instanceof Error ? error.message : String(error)}`);
+    warn(`The summary could not be written: ${messageOf(error)}`);
   }
 }
 

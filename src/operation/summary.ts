@@ -1,6 +1,6 @@
 import { inSeconds } from '../action/log.ts';
-import type { Outcome, Result } from '../action/result.ts';
-import { succeeded } from '../action/result.ts';
+import { type Outcome, outcomes } from '../action/outcomes.ts';
+import { type Result, succeeded } from '../action/result.ts';
 import { type Bar, block, code, escapeMarkdown, table, timeline } from '../action/summary.ts';
 import type { Details, Step } from '../command/details.ts';
 import { describeAnswer, placeOf } from '../health/verdict.ts';
@@ -34,6 +34,7 @@ const marks: Readonly<Record<Outcome, string>> = {
 export function summarise({ title, result, facts, instances }: Account): string {
   const parts = [
     `## ${marks[result.result]} ${escapeMarkdown(title)}: ${result.result}`,
+    `_${escapeMarkdown(outcomes[result.result])}_`,
     escapeMarkdown(result.sentence),
   ];
   if (!succeeded(result)) parts.push(`**What to do next:** ${escapeMarkdown(result.todo)}`);

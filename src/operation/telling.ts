@@ -1,3 +1,4 @@
+import { messageOf } from '../action/errors.ts';
 import { warn } from '../action/log.ts';
 import { resultOf } from '../action/result.ts';
 import { detailsKey, readDetails } from '../command/details.ts';
@@ -33,8 +34,7 @@ export async function readTold(
 }
 
 function unreadable(error: unknown): undefined {
-  const why = error instanceof Error ? error.message : String(error);
-  warn(`What a host told beside its result cannot be read: ${why}`);
+  warn(`What a host told beside its result cannot be read: ${messageOf(error)}`);
 }
 
 /** A host's "well" is believed only when its answers on the public port bear it out. */

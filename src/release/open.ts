@@ -26,11 +26,7 @@ export interface OpenedRelease {
   readonly id: string;
   /** Bytes of the archive. */
   readonly size: number;
-  /** How many files it holds. */
-  readonly files: number;
-  /** understudy.yml, parsed and as it is written. */
   readonly config: Config;
-  readonly configText: string;
   readonly description: Description;
 }
 
@@ -57,12 +53,10 @@ export async function openRelease(archive: string, expectedDigest: string): Prom
   }
   const { entries, texts } = await readArchive(archive);
   requireConfig(entries);
-  const configText = texts.get(configFile) ?? '';
-  const config = parseConfig(configText, configFile);
+  const config = parseConfig(texts.get(configFile) ?? '', configFile);
   requireContents(entries, config);
   const description = readDescription(texts.get(descriptionFile), config);
-  const files = entries.filter(({ kind }) => kind === 'file').length;
-  return { id, size, files, config, configText, description };
+  return { id, size, config, description };
 }
 
 async function digestOf(archive: string): Promise<{ id: string; size: number }> {

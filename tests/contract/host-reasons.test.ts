@@ -1,7 +1,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { isOutcome, isReason, type Outcome, reasons } from '../../src/action/result.ts';
+import { isOutcome, type Outcome } from '../../src/action/outcomes.ts';
+import { isReason, reasons } from '../../src/action/reasons.ts';
 
 const root = join(import.meta.dirname, '../..');
 

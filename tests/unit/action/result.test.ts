@@ -1,13 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  explain,
-  type Outcome,
-  outcomes,
-  type Reason,
-  reasons,
-  resultOf,
-  succeeded,
-} from '../../../src/action/result.ts';
+import { type Outcome, outcomes } from '../../../src/action/outcomes.ts';
+import { explain, type Reason, reasons } from '../../../src/action/reasons.ts';
+import { resultOf, succeeded } from '../../../src/action/result.ts';
 
 const all = Object.keys(reasons) as Reason[];
 

@@ -42,10 +42,6 @@ export class MemoryBucket implements Bucket {
     });
   }
 
-  async list(prefix: string, after = ''): Promise<string[]> {
-    return [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort();
-  }
-
   json(key: string): Record<string, unknown> {
     const bytes = this.objects.get(key);
     if (!bytes) throw new Error(`There is no object ${key}.`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { CheckAnswer } from '../../../src/command/details.ts';
+import type { CheckAnswer } from '../../../src/health/answer.ts';
 import { describeAnswer, placeOf } from '../../../src/health/verdict.ts';
 
 describe('what a check answered, in words', () => {

@@ -43,7 +43,7 @@ describe('finding the instances of an environment', () => {
     expect(targets.map(({ id }) => id)).toEqual(['i-1', 'i-2']);
     expect(targets[0]).toMatchObject({
       tags: { App: 'isso', Environment: 'staging' },
-      agent: { online: true, version: '3.3.987.0' },
+      agent: { online: true, status: 'Online' },
     });
     expect(ec2.calls()[0]?.args[0].input).toMatchObject({
       Filters: [

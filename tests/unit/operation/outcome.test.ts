@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { Outcome, Reason } from '../../../src/action/result.ts';
+import type { Outcome } from '../../../src/action/outcomes.ts';
+import type { Reason } from '../../../src/action/reasons.ts';
 import type { Invocation } from '../../../src/command/follow.ts';
 import type { Standing } from '../../../src/command/status.ts';
 import { type InstanceOutcome, outcomeOf, overall } from '../../../src/operation/outcome.ts';
@@ -117,6 +118,13 @@ describe('what it comes to for the environment', () => {
       'i-2: check-failed. Of 3 instances: 1 reverted, 1 refused, 1 done; the environment now runs two releases.',
     );
   });
+
+  test.each([[back('i-1')], [refused('i-1')], [broken('i-1')], [lost('i-1')]])(
+    'names the instance that is not well, of a fleet of one too: %j',
+    (one) => {
+      expect(overall([one], 'isso').sentence).toBe(`i-1: ${one.sentence}`);
+    },
+  );
 
   test('of a fleet that is well names no single instance', () => {
     expect(overall([done('i-1'), done('i-2')], 'isso').sentence).toBe('deployed. Of 2 instances: 2 done.');

@@ -40,7 +40,9 @@ describe('the summary of what was taken back', () => {
   const summary = summarise(account);
 
   test('names result, check, content type, first line of the body, and what to do next', () => {
-    expect(summary).toContain('## ↩️ chatmrpt to staging: reverted');
+    expect(summary).toContain(
+      '## ↩️ chatmrpt to staging: reverted\n\n_the old state was put back, and seen healthy_',
+    );
     expect(summary).toContain('/upload answered 500 text/html; charset=utf-8 in 9 ms');
     expect(summary).toContain('&lt;!doctype html&gt;');
     expect(summary).toContain('the rehearsal on a copy of the data, where no user meets it');

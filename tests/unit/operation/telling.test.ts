@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { resultOf } from '../../../src/action/result.ts';
 import { sha256 } from '../../../src/aws/bucket.ts';
-import { type CheckAnswer, detailsKey } from '../../../src/command/details.ts';
+import { detailsKey } from '../../../src/command/details.ts';
+import type { CheckAnswer } from '../../../src/health/answer.ts';
 import type { Operation, Services } from '../../../src/operation/operation.ts';
 import { type InstanceOutcome, instanceOutcome } from '../../../src/operation/outcome.ts';
 import { believe, readTold } from '../../../src/operation/telling.ts';

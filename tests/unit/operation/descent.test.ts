@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { type LiveCommit, refuseOldCode } from '../../../src/github/descent.ts';
 import type { Descent } from '../../../src/github/github.ts';
+import { type LiveCommit, refuseOldCode } from '../../../src/operation/descent.ts';
 
 const [old, young, foreign] = ['a'.repeat(40), 'b'.repeat(40), 'c'.repeat(40)];
 

@@ -1,5 +1,5 @@
 import { OperationError } from '../action/errors.ts';
-import type { Descent, GitHub } from './github.ts';
+import type { Descent, GitHub } from '../github/github.ts';
 
 /** A commit that is live somewhere. */
 export interface LiveCommit {

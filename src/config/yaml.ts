@@ -2,7 +2,7 @@ import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } fr
 import { ConfigurationError } from '../action/errors.ts';
 
 /** A YAML text that was read, and the way from its values back to their lines. */
-export interface ReadDocument {
+export interface ReadYaml {
   readonly value: unknown;
   /** `line:column` of what `path` leads to, or of the nearest thing around it. */
   place(path: readonly PropertyKey[]): string;
@@ -15,7 +15,7 @@ const largestText = 64 * 1024;
 const mostAliases = 50;
 
 /** Reads one YAML document strictly: no duplicate keys, unknown tags, second document or bomb of aliases. */
-export function readDocument(text: string, file: string): ReadDocument {
+export function readYaml(text: string, file: string): ReadYaml {
   if (Buffer.byteLength(text) > largestText) {
     throw unreadable(
       file,

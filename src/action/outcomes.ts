@@ -1,0 +1,15 @@
+/** What each kind of result means, in the words that a summary shows. */
+export const outcomes = {
+  done: 'it was done, and seen healthy',
+  unchanged: 'there was nothing to do; nothing was restarted',
+  reverted: 'the old state was put back, and seen healthy',
+  refused: 'nothing was changed',
+  failed: 'it did not succeed, and the old state was not seen healthy everywhere',
+  unknown: 'we cannot tell what happened; never taken for success',
+} as const;
+
+export type Outcome = keyof typeof outcomes;
+
+export function isOutcome(text: string): text is Outcome {
+  return Object.hasOwn(outcomes, text);
+}
