@@ -44,7 +44,7 @@ export async function writeReport(played: readonly ScenePlayed[]): Promise<strin
   await rm(FOLDER, { recursive: true, force: true });
   await mkdir(FOLDER, { recursive: true });
   const scenes = played.map(({ name, passed, seconds, requests, lost, worstLatencyMs, apiCalls }) => {
-    return { name, passed, seconds, requests, lost, worstLatencyMs, apiCalls };
+    return { name, passed, seconds: Number(seconds.toFixed(1)), requests, lost, worstLatencyMs, apiCalls };
   });
   await writeFile(join(FOLDER, 'result.json'), `${JSON.stringify({ scenes }, null, 2)}\n`);
   for (const [index, { summary }] of played.entries()) {

@@ -12,7 +12,7 @@ export async function callerRepository(
   cloud: Cloud,
   app: string,
   folder: string,
-  tell: (sentence: string) => void,
+  tell: (sentence: string) => void = () => undefined,
 ): Promise<string> {
   const config = readFileSync(join(folder, 'understudy.yml'), 'utf8');
   const local = toAccount(config, cloud.account);
@@ -23,13 +23,17 @@ export async function callerRepository(
   tell(`pushing a copy of ${folder}, for ${why}: ${copy}`);
   await takeCopy(folder, copy, isRepository);
   writeFileSync(join(copy, 'understudy.yml'), local);
-  await git(copy, 'add', '--all');
-  const { code } = await attempt(['git', '-C', copy, 'diff', '--cached', '--quiet', 'HEAD']);
-  if (code !== 0) {
-    const who = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com', '-c', 'commit.gpgsign=false'];
-    await git(copy, ...who, 'commit', '--quiet', '--message', `${app} as it is in ${folder}`);
-  }
+  await commitAll(copy, `${app} as it is in ${folder}`);
   return copy;
+}
+
+/** Commits all that is in the work tree; nothing, when the last commit holds it already. */
+export async function commitAll(folder: string, message: string): Promise<void> {
+  await git(folder, 'add', '--all');
+  const { code } = await attempt(['git', '-C', folder, 'diff', '--cached', '--quiet', 'HEAD']);
+  if (code === 0) return;
+  const who = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com', '-c', 'commit.gpgsign=false'];
+  await git(folder, ...who, 'commit', '--quiet', '--message', message);
 }
 
 const toAccount = (text: string, account: string): string =>
@@ -50,6 +54,7 @@ async function takeCopy(folder: string, copy: string, isRepository: boolean): Pr
   rmSync(archive);
 }
 
-async function git(folder: string, ...words: string[]): Promise<void> {
-  await run(['git', '-C', folder, ...words]);
+/** Runs git in a folder, and gives what it printed. */
+export function git(folder: string, ...words: string[]): Promise<string> {
+  return run(['git', '-C', folder, ...words]);
 }

@@ -1,11 +1,11 @@
 /** The front door of the local cloud: start, open and stop one; launch hosts in it, and reach them. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { layFabric } from '../fabric/fabric.ts';
 import { cloudName, runFolder, stateFolder } from '../ground/places.ts';
 import { isAlive } from '../ground/process.ts';
 import { type Cloud, handleOf } from './handle.ts';
 import { stopProgram } from './programs.ts';
-import { type CloudRecord, readRecord } from './record.ts';
+import { type CloudRecord, readRecord, requireRecord } from './record.ts';
 import { Starter } from './starter.ts';
 import { sweepCloud } from './sweep.ts';
 import { inTurn } from './turn.ts';
@@ -16,8 +16,8 @@ export { awaitState, bootHost, describeHost, hostRoot, onHost } from './host.ts'
 export { launchHost } from './launch.ts';
 
 export interface StartOptions {
-  /** `^[a-z][a-z0-9]{0,7}$`; a free one is made up when absent. */
-  readonly name?: string;
+  /** `^[a-z][a-z0-9]{0,7}$` */
+  readonly name: string;
   /** A folder with the binaries of the real amazon-ssm-agent, instead of our agent. */
   readonly agent?: string;
   /** Hears of each step. */
@@ -28,11 +28,13 @@ export interface StartOptions {
  * Starts a cloud, or mends the one of that name: programs that ended are started again. When what they held in memory
  * is lost (moto's or the gateway's), the whole cloud starts anew. Throws with the program's name and the end of its log.
  */
-export async function startCloud(options: StartOptions = {}): Promise<Cloud> {
-  const name = options.name ?? freeName();
-  const tell = options.onStep ?? (() => undefined);
+export async function startCloud({
+  name,
+  agent,
+  onStep: tell = () => undefined,
+}: StartOptions): Promise<Cloud> {
   if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
-  return inTurn(name, () => raise(name, options.agent, tell));
+  return inTurn(name, () => raise(name, agent, tell));
 }
 
 async function raise(
@@ -58,10 +60,7 @@ async function raise(
 
 /** The cloud of that name. Throws when there is none. */
 export function openCloud(name: string): Cloud {
-  const record = readRecord(name);
-  if (record === undefined)
-    throw new Error(`there is no cloud "${name}": start it with "npm run cloud -- up"`);
-  return handleOf(record);
+  return handleOf(requireRecord(name));
 }
 
 /** Stops a cloud and removes all that it made, whatever state it is in; nothing happens when there is none. */
@@ -83,11 +82,4 @@ function lostItsMemory(record: CloudRecord): boolean {
   const alive = (name: string): boolean =>
     record.programs.some((program) => program.name === name && isAlive(program.process));
   return !memory.every(alive);
-}
-
-function freeName(): string {
-  for (;;) {
-    const name = `c${Math.floor(Math.random() * 36 ** 5).toString(36)}`;
-    if (!existsSync(stateFolder(name))) return name;
-  }
 }

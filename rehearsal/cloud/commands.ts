@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { DescribeInstancesCommand, EC2Client, type Instance } from '@aws-sdk/client-ec2';
 import { parseConfig } from '../../src/config/parse.ts';
 import { isAlive } from '../ground/process.ts';
 import type { HostView } from '../hosts/hosts.ts';
 import { runWorkflow } from '../runner/runner.ts';
 import { callerRepository } from './caller.ts';
-import { type Cloud, launchHost, openCloud, operatorClient, startCloud, stopCloud } from './cloud.ts';
+import { launchHost, openCloud, startCloud, stopCloud } from './cloud.ts';
+import { ensureHosts } from './enrol.ts';
 import { hostPrefix, listHosts } from './host.ts';
-import { enrol, provision } from './provision.ts';
-import { listClouds, readRecord } from './record.ts';
+import { provision } from './provision.ts';
+import { requireRecord, upCommand } from './record.ts';
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -42,13 +42,7 @@ const asExports = (env: Record<string, string>): string =>
 
 /** Tells what runs, and where; 1 when something of the cloud is not as it should be. */
 export async function showStatus(name: string, json: boolean): Promise<number> {
-  const record = readRecord(name);
-  if (record === undefined) {
-    const others = listClouds().filter((other) => readRecord(other) !== undefined);
-    throw new Error(
-      `there is no cloud "${name}"${others.length === 0 ? '' : ` (there is: ${others.join(', ')})`}`,
-    );
-  }
+  const record = requireRecord(name);
   const programs = record.programs.map((program) => ({
     name: program.name,
     up: isAlive(program.process),
@@ -60,7 +54,10 @@ export async function showStatus(name: string, json: boolean): Promise<number> {
     : [];
   const well = programs.every((program) => program.up);
   if (json) say(JSON.stringify({ name, well, programs, hosts }, null, 2));
-  else tellStatus(programs, hosts);
+  else {
+    tellStatus(programs, hosts);
+    if (!well) say(`Something is down: mend it with ${upCommand(name)}`);
+  }
   return well ? 0 : 1;
 }
 
@@ -100,46 +97,20 @@ export async function pushRepository(name: string, repo: string, environment: st
   const cloud = openCloud(name);
   const tell = (step: string): void => say(`  ${step}`);
   const file = join(resolve(repo), 'understudy.yml');
+  if (!existsSync(file)) {
+    throw new Error(`there is no ${file}: --repo is the folder of an app, for example examples/isso`);
+  }
   const { app } = parseConfig(readFileSync(file, 'utf8'), file);
   const folder = await callerRepository(cloud, app, resolve(repo), tell);
   const repository = `acme/${app}`;
   await provision(cloud, { app, environment, folder, repository, onStep: tell });
-  await ensureHost(cloud, { app, environment, folder });
+  const hosts = await ensureHosts(cloud, { app, environment, folder });
+  say(`  enrolled for ${environment}: ${hosts.join(', ')}`);
   const trigger = { repository, folder, event: 'push', ref: 'refs/heads/main' } as const;
   const ended = await runWorkflow(cloud, { ...trigger, onLine: say });
   for (const job of ended.jobs) if (job.summary !== '') say(`\n${job.summary}`);
   say(`${ended.conclusion} in ${ended.seconds.toFixed(1)} s`);
   return ended.conclusion === 'success' ? 0 : 1;
-}
-
-async function ensureHost(
-  cloud: Cloud,
-  place: { app: string; environment: string; folder: string },
-): Promise<void> {
-  const { app, environment } = place;
-  const instances = await enrolledInstances(cloud, app, environment);
-  const ids = instances.flatMap(({ InstanceId }) => (InstanceId === undefined ? [] : [InstanceId]));
-  if (ids.length === 0) {
-    const tags = { App: app, Environment: environment, Name: `${app}-${environment}` };
-    const host = await launchHost(cloud, { tags, instanceProfile: `${app}-${environment}-host` });
-    say(`  ${host.instanceId} is online at ${host.ip}`);
-    ids.push(host.instanceId);
-  }
-  // prepare-host is idempotent: a host that is prepared already says so.
-  for (const id of ids) await enrol(cloud, id, place);
-}
-
-async function enrolledInstances(cloud: Cloud, app: string, environment: string): Promise<Instance[]> {
-  const answer = await new EC2Client(operatorClient(cloud)).send(
-    new DescribeInstancesCommand({
-      Filters: [
-        { Name: 'tag:App', Values: [app] },
-        { Name: 'tag:Environment', Values: [environment] },
-        { Name: 'instance-state-name', Values: ['running'] },
-      ],
-    }),
-  );
-  return answer.Reservations?.flatMap((reservation) => reservation.Instances ?? []) ?? [];
 }
 
 /** Stops a cloud and removes all that it made. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fabricNamespace } from '../fabric/fabric.ts';
 import { runFolder, stateFolder } from '../ground/places.ts';
 import { ask } from '../ground/socket.ts';
-import type { CloudRecord } from './record.ts';
+import { type CloudRecord, upCommand } from './record.ts';
 
 /** A running local cloud, as tests, scenes and the command line hold it. */
 export interface Cloud {
@@ -33,7 +33,9 @@ export function handleOf(record: CloudRecord): Cloud {
   const url = (name: string): string => {
     const found = record.programs.find((program) => program.name === name)?.ready['url'];
     if (found !== undefined) return found;
-    throw new Error(`${name} of the cloud "${record.name}" did not come up: run "npm run cloud -- up" again`);
+    throw new Error(
+      `${name} of the cloud "${record.name}" did not come up: mend it with ${upCommand(record.name)}`,
+    );
   };
   const gatewayUrl = url('gateway');
   return {
@@ -70,9 +72,12 @@ export function operatorClient(cloud: Cloud): {
   return { region: cloud.region, endpoint: cloud.gatewayUrl, credentials };
 }
 
-/** Asks the hosts program; throws its own sentence when it refuses. */
+/** Asks the hosts program; throws its own sentence when it refuses, and how to mend it when it does not answer. */
 export async function askHosts(cloud: Cloud, method: string, path: string, body?: unknown): Promise<unknown> {
-  const answer = await ask(join(cloud.run, 'hosts.sock'), method, path, body);
+  const answer = await ask(join(cloud.run, 'hosts.sock'), method, path, body).catch((cause: Error) => {
+    const how = `mend the cloud with ${upCommand(cloud.name)}`;
+    throw new Error(`its hosts program does not answer (${cause.message}): ${how}`, { cause });
+  });
   if (answer.status < 300) return answer.body;
   throw new Error((answer.body as { error: string }).error);
 }

@@ -9,6 +9,7 @@
  */
 import { parseArgs } from 'node:util';
 import { bringDown, bringUp, openShell, pushRepository, showStatus } from './commands.ts';
+import { usualName } from './record.ts';
 
 const usage = `usage: npm run cloud -- COMMAND [--name NAME]
 
@@ -26,7 +27,7 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      name: { type: 'string', default: 'cloud' },
+      name: { type: 'string', default: usualName },
       hosts: { type: 'string' },
       agent: { type: 'string' },
       json: { type: 'boolean', default: false },

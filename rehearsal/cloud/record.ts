@@ -19,6 +19,20 @@ export function readRecord(name: string): CloudRecord | undefined {
   return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as CloudRecord) : undefined;
 }
 
+/** The record of a cloud. Throws when there is none, and says which there are and how to start one. */
+export function requireRecord(name: string): CloudRecord {
+  const record = readRecord(name);
+  if (record !== undefined) return record;
+  const others = listClouds().filter((other) => readRecord(other) !== undefined);
+  const there = others.length === 0 ? '' : ` (there is: ${others.join(', ')})`;
+  throw new Error(`there is no cloud "${name}"${there}: start it with ${upCommand(name)}`);
+}
+
+/** How a person starts or mends a cloud. */
+export function upCommand(name: string): string {
+  return `"npm run cloud -- up${name === usualName ? '' : ` --name ${name}`}"`;
+}
+
 export function writeRecord(record: CloudRecord): void {
   const file = fileOf(record.name);
   mkdirSync(dirname(file), { recursive: true });
@@ -26,8 +40,11 @@ export function writeRecord(record: CloudRecord): void {
   renameSync(`${file}.part`, file);
 }
 
+/** The name of a cloud that nobody named. */
+export const usualName = 'cloud';
+
 /** The names of all clouds that this user has, running or left behind. */
-export function listClouds(): string[] {
+function listClouds(): string[] {
   const folder = join(cacheFolder(), 'clouds');
   return existsSync(folder) ? readdirSync(folder).sort() : [];
 }

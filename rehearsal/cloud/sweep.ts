@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { listNamespaces } from '../fabric/fabric.ts';
 import { runFolder, stateFolder } from '../ground/places.ts';
 import { run } from '../ground/run.ts';
-import { listCgroups, makeCgroup, processesIn, removeCgroup } from '../hosts/cgroup.ts';
+import { killAll, listCgroups, makeCgroup, processesIn, removeCgroup } from '../hosts/cgroup.ts';
 import { unmountBelow } from '../hosts/disk.ts';
 
 /**
@@ -23,20 +23,11 @@ export async function sweepCloud(name: string): Promise<void> {
 async function emptyCgroup(name: string): Promise<void> {
   const cgroup = makeCgroup(name);
   for (let tries = 0; tries < 200; tries++) {
-    const pids = processesIn(cgroup);
-    if (pids.length === 0) break;
-    for (const pid of pids) kill(pid);
+    if (processesIn(cgroup).length === 0) break;
+    killAll(cgroup);
     await sleep(25);
   }
   removeCgroup(cgroup);
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // Gone between the list and the kill.
-  }
 }
 
 // nspawn leaves an empty folder for each machine that it ever ran.

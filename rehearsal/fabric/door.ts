@@ -1,8 +1,9 @@
 /**
  * The door between the fabric and the cloud: runs inside the fabric's namespace, and hands each connection that a host
- * makes to the gateway's Unix socket, which crosses namespaces.
+ * makes to a Unix socket of the gateway, which crosses namespaces. To door.sock: on gateway.sock there is `/_cloud/` too,
+ * where a host could ask for another's credentials.
  *
- *     node rehearsal/fabric/door.ts --listen 198.18.0.1:8000 --to RUN/gateway.sock
+ *     node rehearsal/fabric/door.ts --listen 198.18.0.1:8000 --to RUN/door.sock
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';

@@ -38,9 +38,14 @@ export class CallRecord {
   }
 
   all(): RecordedCall[] {
-    return readFileSync(this.#file, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as RecordedCall);
+    return readCalls(this.#file);
   }
+}
+
+/** The calls of a calls.jsonl, the first one first. */
+export function readCalls(file: string): RecordedCall[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as RecordedCall);
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface ProcessIdentity {
@@ -36,12 +36,22 @@ export function signal(target: ProcessIdentity, name: NodeJS.Signals | number, g
   }
 }
 
-/** The numbers of a process's direct children. */
+/** The numbers of a process's direct children, whichever of its threads started them: each thread knows its own alone. */
 export function childrenOf(pid: number): number[] {
   try {
-    const line = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
-    return line === '' ? [] : line.split(' ').map(Number);
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+    );
   } catch {
     return [];
+  }
+}
+
+/** Kills a process, if it is there still, by a number that was read a moment ago. */
+export function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone between the list and the kill.
   }
 }

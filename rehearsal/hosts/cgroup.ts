@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { killNow } from '../ground/process.ts';
 
 /**
  * One cgroup a host, in every hierarchy of the machine (one under cgroup v2, many under v1): it holds all that runs on
@@ -48,6 +49,11 @@ export function processesIn(cgroup: Cgroup): number[] {
     return text.split('\n').filter((line) => line !== '');
   });
   return [...new Set(pids.map(Number))];
+}
+
+/** Kills all that runs in the cgroup now; what forks meanwhile is there at the next look. */
+export function killAll(cgroup: Cgroup): void {
+  for (const pid of processesIn(cgroup)) killNow(pid);
 }
 
 /** Freezes (or thaws) all that runs in the cgroup. */

@@ -1,12 +1,11 @@
 /**
  * The hosts of a local cloud: boots, stops, cuts and copies real systemd machines.
  *
- *     node rehearsal/hosts/main.ts --name NAME --state DIR --socket FILE --base DIR --netns us-NAME [--agent DIR]
+ *     node rehearsal/hosts/main.ts --name NAME --state DIR --socket FILE --base DIR [--agent DIR]
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { fabricNamespace } from '../fabric/fabric.ts';
 import { cloudName, repositoryFolder } from '../ground/places.ts';
 import { Hosts } from './hosts.ts';
 import { serveHosts } from './server.ts';
@@ -17,21 +16,15 @@ const { values } = parseArgs({
     state: { type: 'string' },
     socket: { type: 'string' },
     base: { type: 'string' },
-    netns: { type: 'string' },
     agent: { type: 'string' },
     region: { type: 'string', default: 'us-east-2' },
   },
 });
 const { name, state, socket, base } = values;
 if (name === undefined || state === undefined || socket === undefined || base === undefined) {
-  throw new Error(
-    'usage: hosts --name NAME --state DIR --socket FILE --base DIR --netns us-NAME [--agent DIR]',
-  );
+  throw new Error('usage: hosts --name NAME --state DIR --socket FILE --base DIR [--agent DIR]');
 }
 if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
-if (values.netns !== undefined && values.netns !== fabricNamespace(name)) {
-  throw new Error(`the fabric of the cloud ${name} is ${fabricNamespace(name)}, not ${values.netns}`);
-}
 
 const hosts = new Hosts({
   cloud: name,

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type Hosts, Refusal } from './hosts.ts';
+import type { Hosts } from './hosts.ts';
+import { Refusal } from './register.ts';
 
 type Handler = (hosts: Hosts, id: string, body: Record<string, unknown>) => unknown;
 

@@ -1,18 +1,12 @@
+import type { RecordedCall } from '../gateway/record.ts';
 import type { Holder } from './foundation.ts';
 import { ask, type Question } from './question.ts';
 
-/** A call that the gateway recorded: a line of calls.jsonl. */
-export interface RecordedCall {
-  readonly service: string;
-  readonly action: string;
-  /** An ARN, or `*` where the call names no one thing. */
-  readonly resource: string;
-  /** `role/<name>`, or `operator`. */
-  readonly principal: string;
-}
+/** What a call that the gateway recorded says of permissions. */
+type Call = Pick<RecordedCall, 'service' | 'action' | 'resource' | 'principal'>;
 
 /** A call that was made in the local cloud, and would be denied in AWS. */
-export interface DeniedCall extends RecordedCall {
+export interface DeniedCall extends Call {
   readonly because: string;
 }
 
@@ -35,7 +29,7 @@ const free = ['sts:AssumeRoleWithWebIdentity', 'sts:GetCallerIdentity', 'ssm:Reg
  * are taken to hold; whether they do is for tests that know it. What an operator called is not judged.
  */
 export async function findDeniedCalls(
-  calls: readonly RecordedCall[],
+  calls: readonly Call[],
   holders: ReadonlyMap<string, Holder>,
 ): Promise<DeniedCall[]> {
   const judged = distinct(calls.filter(isByRole));
@@ -46,20 +40,17 @@ export async function findDeniedCalls(
   });
 }
 
-function isByRole({ service, action, principal }: RecordedCall): boolean {
+function isByRole({ service, action, principal }: Call): boolean {
   return principal.startsWith('role/') && !free.includes(`${service}:${action}`);
 }
 
-function questionOf(
-  { service, action, resource, principal }: RecordedCall,
-  holders: ReadonlyMap<string, Holder>,
-) {
+function questionOf({ service, action, resource, principal }: Call, holders: ReadonlyMap<string, Holder>) {
   const called = `${service}:${action}`;
   const policies = holders.get(principal.replace(/^role\//, ''))?.policies ?? [];
   return { action: permissionOf[called] ?? called, resource, policies } satisfies Question;
 }
 
-function distinct(calls: readonly RecordedCall[]): RecordedCall[] {
+function distinct(calls: readonly Call[]): Call[] {
   const byText = calls.map(({ service, action, resource, principal }) => {
     const call = { service, action, resource, principal };
     return [JSON.stringify(call), call] as const;

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identify, isAlive, type ProcessIdentity, signal } from '../ground/process.ts';
+import { childrenOf, identify, isAlive, killNow, type ProcessIdentity, signal } from '../ground/process.ts';
 
 /** What GitHub gives a cancelled action to end after each signal, in milliseconds. */
 const PATIENCE = { SIGINT: 7_500, SIGTERM: 2_500, SIGKILL: 1_000 } as const;
@@ -17,17 +17,6 @@ export interface ActCall {
   readonly holding: string;
   readonly onLine: (line: string) => void;
   readonly signal?: AbortSignal;
-}
-
-/** act starts its children from any of its threads, and each thread knows its own alone. */
-function childrenOf(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-      readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
-    );
-  } catch {
-    return [];
-  }
 }
 
 function descendantsOf(pid: number): number[] {
@@ -80,13 +69,12 @@ async function cancel(act: number, holding: string): Promise<void> {
  * Ends every process of a run, whatever session it made for itself.
  * @param cache act's own cache folder: in the environment of each of its processes, and of no other.
  */
-export function killAll(cache: string): void {
+export function endAll(cache: string): void {
   const mark = `XDG_CACHE_HOME=${cache}\0`;
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     try {
-      if (readFileSync(`/proc/${entry}/environ`, 'latin1').includes(mark))
-        process.kill(Number(entry), 'SIGKILL');
+      if (readFileSync(`/proc/${entry}/environ`, 'latin1').includes(mark)) killNow(Number(entry));
     } catch {
       // It ended meanwhile, or belongs to somebody else.
     }

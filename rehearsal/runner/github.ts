@@ -1,5 +1,5 @@
 import type { Job } from './log.ts';
-import type { OidcRequest } from './stage.ts';
+import type { OidcRequest } from './workbench.ts';
 import type { PlannedJob } from './workflow.ts';
 
 /** The stand-ins that play GitHub beside the runner. */

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
-import { readCommand } from './command.ts';
 import type { PlannedJob } from './workflow.ts';
+import { readWorkflowCommand } from './workflow-command.ts';
 
 /** What a job tells the page of its run. */
 export interface Annotation {
@@ -146,7 +146,7 @@ export class RunLog {
 function noteCommand(record: JobRecord, { command, content, arg, name, raw, msg, stepID }: ActLine): void {
   if (msg?.startsWith('this step has been cancelled')) record.cancelled = true;
   if (command === 'summary') record.summary += `${content ?? ''}\n`;
-  const said = raw === undefined ? undefined : readCommand(raw);
+  const said = raw === undefined ? undefined : readWorkflowCommand(raw);
   if (said?.name === 'add-mask' && said.message !== '') record.masks.add(said.message);
   if (said && isAnnotation(said.name)) {
     const title = said.properties['title'] ?? '';

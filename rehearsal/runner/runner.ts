@@ -3,19 +3,19 @@ import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { pythonTools, repositoryFolder } from '../ground/places.ts';
 import { run as runCommand } from '../ground/run.ts';
-import { killAll, runAct } from './act.ts';
+import { endAll, runAct } from './act.ts';
 import { type Attempt, GithubRun, type GithubUrls, openRepository, openTokens } from './github.ts';
 import { type Job, type Moment, RunLog } from './log.ts';
 import {
-  closeStage,
+  closeWorkbench,
   layPrograms,
   layPython,
   layWorkflows,
   type OidcRequest,
   openCalled,
-  openStage,
-  type Stage,
-} from './stage.ts';
+  openWorkbench,
+  type Workbench,
+} from './workbench.ts';
 import { findWorkflow, type Occasion, type Plan, type PlannedJob, planRun } from './workflow.ts';
 
 export type { Job } from './log.ts';
@@ -72,12 +72,12 @@ function newRunId(): number {
   return lastRunId;
 }
 
-async function checkOut(stage: Stage, { folder, ref, repository }: Trigger): Promise<string> {
+async function checkOut(bench: Workbench, { folder, ref, repository }: Trigger): Promise<string> {
   const git = (...args: string[]) => runCommand(['git', '-c', 'advice.detachedHead=false', ...args]);
-  await git('clone', '--quiet', '--no-checkout', folder, stage.checkout);
+  await git('clone', '--quiet', '--no-checkout', folder, bench.checkout);
   const sha = (await git('-C', folder, 'rev-parse', `${ref}^{commit}`)).trim();
-  await git('-C', stage.checkout, 'checkout', '--quiet', sha);
-  await git('-C', stage.checkout, 'remote', 'set-url', 'origin', `https://github.com/${repository}`);
+  await git('-C', bench.checkout, 'checkout', '--quiet', sha);
+  await git('-C', bench.checkout, 'remote', 'set-url', 'origin', `https://github.com/${repository}`);
   return sha;
 }
 
@@ -121,7 +121,7 @@ function eventOf(run: Attempt, trigger: Trigger): Record<string, unknown> {
 }
 
 /** What GitHub puts into the environment of every job; act makes the rest itself. */
-function jobEnvironment(cloud: RunnerCloud, run: Attempt, stage: Stage): Record<string, string> {
+function jobEnvironment(cloud: RunnerCloud, run: Attempt, bench: Workbench): Record<string, string> {
   return {
     AWS_ENDPOINT_URL: cloud.gatewayUrl,
     GITHUB_API_URL: cloud.githubUrl,
@@ -138,16 +138,16 @@ function jobEnvironment(cloud: RunnerCloud, run: Attempt, stage: Stage): Record<
     RUNNER_NAME: 'understudy-rehearsal',
     RUNNER_ENVIRONMENT: 'github-hosted',
     // GitHub tells its artifact actions by this name where to ask; our stand-ins find a folder there.
-    ACTIONS_RESULTS_URL: pathToFileURL(stage.artifacts).href,
+    ACTIONS_RESULTS_URL: pathToFileURL(bench.artifacts).href,
   };
 }
 
-async function actArguments(stage: Stage, run: Attempt, trigger: Trigger, env: Record<string, string>) {
-  const event = join(stage.folder, 'event.json');
+async function actArguments(bench: Workbench, run: Attempt, trigger: Trigger, env: Record<string, string>) {
+  const event = join(bench.folder, 'event.json');
   await writeFile(event, JSON.stringify(eventOf(run, trigger)));
   return [
     ...[run.event, '--json', '--no-cache-server', '--platform', 'ubuntu-latest=-self-hosted'],
-    ...['--directory', stage.checkout, '--workflows', stage.workflow, '--eventpath', event],
+    ...['--directory', bench.checkout, '--workflows', bench.workflow, '--eventpath', event],
     ...[
       '--actor',
       run.actor,
@@ -158,14 +158,14 @@ async function actArguments(stage: Stage, run: Attempt, trigger: Trigger, env: R
     ],
     ...Object.entries(env).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
     ...Object.entries(trigger.inputs ?? {}).flatMap(([name, value]) => ['--input', `${name}=${value}`]),
-    ...[...stage.repositories].flatMap(([name, folder]) => ['--local-repository', `${name}=${folder}`]),
+    ...[...bench.repositories].flatMap(([name, folder]) => ['--local-repository', `${name}=${folder}`]),
   ];
 }
 
-function actEnvironment(stage: Stage): Record<string, string> {
+function actEnvironment(bench: Workbench): Record<string, string> {
   const path = [
-    stage.programs,
-    join(stage.python, 'bin'),
+    bench.programs,
+    join(bench.python, 'bin'),
     dirname(NODE),
     '/usr/local/sbin',
     '/usr/local/bin',
@@ -176,9 +176,9 @@ function actEnvironment(stage: Stage): Record<string, string> {
   ];
   return {
     PATH: path.join(delimiter),
-    HOME: stage.home,
-    TMPDIR: stage.temporary,
-    XDG_CACHE_HOME: stage.cache,
+    HOME: bench.home,
+    TMPDIR: bench.temporary,
+    XDG_CACHE_HOME: bench.cache,
     LANG: 'C.UTF-8',
   };
 }
@@ -235,25 +235,25 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
   const started = performance.now();
   const ours = trigger.ours ?? repositoryFolder;
   const tools = trigger.tools ?? pythonTools();
-  const stage = openStage();
+  const bench = openWorkbench();
   const leaveNothing = () => {
-    killAll(stage.cache);
-    closeStage(stage);
+    endAll(bench.cache);
+    closeWorkbench(bench);
   };
   process.once('exit', leaveNothing);
   try {
-    const sha = await checkOut(stage, trigger);
+    const sha = await checkOut(bench, trigger);
     const occasion: Occasion = { ...trigger, inputs: trigger.inputs ?? {} };
-    const file = findWorkflow(stage.checkout, occasion, trigger.workflow);
-    const plan = planRun(stage.checkout, file, occasion, (call) => openCalled(call, ours));
+    const file = findWorkflow(bench.checkout, occasion, trigger.workflow);
+    const plan = planRun(bench.checkout, file, occasion, (call) => openCalled(call, ours));
     const run = await describe(cloud, trigger, plan, sha);
     const github = new GithubRun(cloud, run);
     await github.tell('queued');
-    layPrograms(stage, NODE);
-    await layPython(stage, tools);
-    layWorkflows(stage, plan, await tokensFor(cloud, run, plan), ours);
+    layPrograms(bench, NODE);
+    await layPython(bench, tools);
+    layWorkflows(bench, plan, await tokensFor(cloud, run, plan), ours);
     await github.tell('in_progress');
-    const log = await playOn(stage, cloud, run, plan, { ...trigger, tools }, github);
+    const log = await playOn(bench, cloud, run, plan, { ...trigger, tools }, github);
     const conclusion = concluded(log.jobs, trigger.signal?.aborted ?? false);
     await github.tell('completed', conclusion);
     const { runId, attempt } = run;
@@ -266,7 +266,7 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
 }
 
 async function playOn(
-  stage: Stage,
+  bench: Workbench,
   cloud: RunnerCloud,
   run: Attempt,
   plan: Plan,
@@ -277,9 +277,9 @@ async function playOn(
   const teller = new Teller(github);
   const { code } = await runAct({
     program: join(trigger.tools, 'act'),
-    args: await actArguments(stage, run, trigger, jobEnvironment(cloud, run, stage)),
-    env: actEnvironment(stage),
-    holding: stage.holding,
+    args: await actArguments(bench, run, trigger, jobEnvironment(cloud, run, bench)),
+    env: actEnvironment(bench),
+    holding: bench.holding,
     ...(trigger.signal && { signal: trigger.signal }),
     onLine: (text) => {
       const { line, moment } = log.take(text);

@@ -112,7 +112,7 @@ function listensTo(on: RawWorkflow['on'], event: string, ref: string): boolean {
 export function findWorkflow(folder: string, occasion: Occasion, name?: string): string {
   const home = join(folder, '.github/workflows');
   const listening = readdirSync(home)
-    .filter((file) => /\.ya?ml$/.test(file))
+    .filter(isWorkflow)
     .filter((file) => name === undefined || file === name)
     .filter((file) => listensTo(contentOf(readWorkflow(join(home, file))).on, occasion.event, occasion.ref));
   const [file] = listening;
@@ -181,6 +181,29 @@ function planJob(
   };
 }
 
+/**
+ * The reusable workflows that a repository's own ones call, as GitHub's claim `job_workflow_ref` names them.
+ * @throws when it calls none.
+ */
+export function calledWorkflows(folder: string): string[] {
+  const home = join(folder, '.github/workflows');
+  const jobs = readdirSync(home)
+    .filter(isWorkflow)
+    .flatMap((file) => Object.entries(contentOf(readWorkflow(join(home, file))).jobs));
+  // A workflow of the repository itself is its own, and no other that would have to be trusted.
+  const calls = jobs.flatMap(([id, { uses }]) =>
+    uses?.startsWith('./') === false ? [readCall(id, uses)] : [],
+  );
+  if (calls.length === 0) throw new Error(`no workflow in ${home} calls a reusable workflow`);
+  return [...new Set(calls.map(refOf))];
+}
+
+const isWorkflow = (file: string): boolean => /\.ya?ml$/.test(file);
+
+function refOf({ repository, path, ref }: Call): string {
+  return `${repository}/${path}@${fullRef(ref)}`;
+}
+
 function readCall(jobId: string, uses: string): Call {
   const match = /^([^/]+\/[^/]+)\/(\.github\/workflows\/[^@]+)@(.+)$/.exec(uses);
   if (!match) throw new Error(`the local runner calls workflows as owner/repository/path@ref, not ${uses}`);
@@ -241,9 +264,8 @@ export function planRun(
     const call = readCall(id, job.uses);
     const called = contentOf(openCalled(call));
     const inside = { ...contexts, inputs: inputsOfCall(called, job, contexts) };
-    const calledRef = `${call.repository}/${call.path}@${fullRef(call.ref)}`;
     for (const entry of Object.entries(called.jobs)) {
-      const planned = planJob(entry, called, calledRef, inside, id);
+      const planned = planJob(entry, called, refOf(call), inside, id);
       mayCall(own.permissions, planned);
       jobs.push(planned);
     }

@@ -1,25 +1,34 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, deployJob, deployResult } from './verdict.ts';
+import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
 
 /** A push of a new repository reaches an empty host, and the app is up. */
 export const firstDeploy: Scene = {
   name: 'First deploy: Isso 0.13.2 to an empty host',
   async play({ isso, say }) {
-    const before = await isso.apiCalls();
     say('push to main of acme/isso');
     const run = await isso.push();
     assertConclusion(run, 'success');
+    const jobs = [jobOf(run, 'build'), jobOf(run, 'deploy')];
+    assert.deepEqual(
+      jobs.map(({ conclusion }) => conclusion),
+      ['success', 'success'],
+    );
     assert.equal(deployResult(run).result, 'done');
-    assert.match(deployJob(run).summary, /done/i);
+    assert.match(jobOf(run, 'deploy').summary, /done/i);
     assert.equal(JSON.parse(await isso.get('/info')).version, '0.13.2');
-    return {
-      requests: 0,
-      lost: 0,
-      worstLatencyMs: null,
-      apiCalls: (await isso.apiCalls()) - before,
-      summary: deployJob(run).summary,
-      note: `release ${await isso.liveRelease()} is live`,
-    };
+    const calls = await isso.callsSince();
+    const sent = calls.filter(
+      ({ action, resource }) => action === 'SendCommand' && resource.endsWith('/isso-deploy'),
+    );
+    assert.equal(sent.length, 1, 'a deploy is one command');
+    const deployments = await isso.deployments();
+    assert.deepEqual(
+      deployments.map(({ environment, states }) => [environment, states]),
+      [['staging', ['in_progress', 'success']]],
+      'GitHub has another deployment than the one that the job makes',
+    );
+    const note = `release ${await isso.liveRelease()} is live`;
+    return outcomeOf({ run, apiCalls: calls.length, note });
   },
 };

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, assertNothingLost, deployJob, deployResult } from './verdict.ts';
+import { assertConclusion, assertNothingLost, deployResult, jobOf, outcomeOf } from './verdict.ts';
 
 /** July 2025 again: an HTML error page where JSON was promised. This time no user meets it. */
 export const incident: Scene = {
   name: 'The incident: HTML where JSON was promised',
   async play({ chatmrpt, say }) {
-    const before = await chatmrpt.apiCalls();
     const live = await chatmrpt.liveRelease();
     const invocation = await chatmrpt.liveInvocation();
     await chatmrpt.repository.apply('incident.patch');
@@ -24,18 +23,12 @@ export const incident: Scene = {
     assertNothingLost(load);
     assert.equal(await chatmrpt.liveRelease(), live);
     assert.equal(await chatmrpt.liveInvocation(), invocation, 'the old release was restarted');
-    const { summary, annotations } = deployJob(run);
+    const { summary, annotations } = jobOf(run, 'deploy');
     assert.match(summary, /\/self-check/, 'the summary does not name the check');
     assert.match(summary, /text\/html/, 'the summary does not name the content type');
     assert.match(summary, /&lt;!doctype html&gt;/i, 'the summary does not show the first line of the body');
     assert.equal(annotations.filter(({ level }) => level === 'error').length, 1);
-    return {
-      requests: load.requests,
-      lost: load.lost,
-      worstLatencyMs: load.worstLatencyMs,
-      apiCalls: (await chatmrpt.apiCalls()) - before,
-      summary: deployJob(run).summary,
-      note: 'found in the rehearsal on a copy of the data; no user met it',
-    };
+    const note = 'found in the rehearsal on a copy of the data; no user met it';
+    return outcomeOf({ run, load, apiCalls: (await chatmrpt.callsSince()).length, note });
   },
 };

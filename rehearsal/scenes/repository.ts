@@ -1,32 +1,25 @@
-import { execFile } from 'node:child_process';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { callerRepository, commitAll, git } from '../cloud/caller.ts';
 import type { Cloud } from '../cloud/cloud.ts';
-
-const EXAMPLES = join(import.meta.dirname, '../../examples');
-const EXAMPLE_ACCOUNT = '111122223333';
-const git = promisify(execFile);
+import { repositoryFolder } from '../ground/places.ts';
 
 /** A user's repository, made of one of the examples: a real git repository, kept among the cloud's own files. */
 export class CallerRepository {
   readonly app: string;
   readonly folder: string;
+  readonly #example: string;
 
-  private constructor(app: string, folder: string) {
+  private constructor(app: string, example: string, folder: string) {
     this.app = app;
+    this.#example = example;
     this.folder = folder;
   }
 
   /** Copies `examples/<app>`, puts the local cloud's account into it, and commits it to `main`. */
   static async fromExample(app: string, cloud: Cloud): Promise<CallerRepository> {
-    const folder = join(cloud.state, 'repositories', app);
-    await cp(join(EXAMPLES, app), folder, { recursive: true });
-    const repository = new CallerRepository(app, folder);
-    await repository.edit('understudy.yml', (text) => text.replaceAll(EXAMPLE_ACCOUNT, cloud.account));
-    await repository.git('init', '--quiet', '--initial-branch=main');
-    await repository.commit(`${app} as it is`);
-    return repository;
+    const example = join(repositoryFolder, 'examples', app);
+    return new CallerRepository(app, example, await callerRepository(cloud, app, example));
   }
 
   get name(): string {
@@ -43,18 +36,11 @@ export class CallerRepository {
   }
 
   async commit(message: string): Promise<void> {
-    await this.git('add', '--all');
-    await this.git(
-      ...['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com', '-c', 'commit.gpgsign=false'],
-      ...['commit', '--quiet', '--message', message],
-    );
+    await commitAll(this.folder, message);
   }
 
-  async apply(patch: string): Promise<void> {
-    await this.git('apply', join(EXAMPLES, this.app, patch));
-  }
-
-  private async git(...args: string[]): Promise<void> {
-    await git('git', ['-C', this.folder, ...args]);
+  /** Applies a patch of the example, or takes it back. */
+  async apply(patch: string, { reverse = false } = {}): Promise<void> {
+    await git(this.folder, 'apply', ...(reverse ? ['--reverse'] : []), join(this.#example, patch));
   }
 }

@@ -1,25 +1,24 @@
 import assert from 'node:assert/strict';
 import type { Scene } from './scene.ts';
-import { assertConclusion, deployJob, deployResult } from './verdict.ts';
+import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
 
 /** A re-run builds other bytes of the same commit: the first build stays, and nothing is restarted. */
 export const samePushAgain: Scene = {
   name: 'The same push again: unchanged',
   async play({ isso, say }) {
-    const before = await isso.apiCalls();
+    const live = await isso.liveRelease();
     const invocation = await isso.liveInvocation();
+    const stored = await isso.storedReleases();
     say('re-run of the last push');
     const run = await isso.rerun();
     assertConclusion(run, 'success');
     assert.equal(deployResult(run).result, 'unchanged');
+    const built = jobOf(run, 'build').outputs['release']?.slice(0, 12);
+    assert.notEqual(built, live, 'the build gave the very same bytes: that proves nothing');
+    assert.equal(await isso.liveRelease(), live);
     assert.equal(await isso.liveInvocation(), invocation, 'the live release was restarted');
-    return {
-      requests: 0,
-      lost: 0,
-      worstLatencyMs: null,
-      apiCalls: (await isso.apiCalls()) - before,
-      summary: deployJob(run).summary,
-      note: 'the first build of the commit is live; nothing was restarted',
-    };
+    assert.deepEqual(await isso.storedReleases(), stored, 'another build of the commit was stored');
+    const note = `it built ${built}; the first build of the commit stays live, and nothing was restarted`;
+    return outcomeOf({ run, apiCalls: (await isso.callsSince()).length, note });
   },
 };

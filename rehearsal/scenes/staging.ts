@@ -4,25 +4,17 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Cloud, inFabric, launchHost, onHost } from '../cloud/cloud.ts';
-import { enrol, provision } from '../cloud/provision.ts';
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { type Cloud, describeHost, inFabric, onHost, operatorClient } from '../cloud/cloud.ts';
+import { ensureHosts } from '../cloud/enrol.ts';
+import { provision } from '../cloud/provision.ts';
+import { type RecordedCall, readCalls } from '../gateway/record.ts';
+import type { LoadReport } from '../load/load.ts';
 import { type Run, runWorkflow } from '../runner/runner.ts';
 import { CallerRepository } from './repository.ts';
 
 const PORT = 8080;
 const REQUESTS_A_SECOND = 30;
-
-/** What the load generator wrote when it was told to stop. */
-export interface LoadReport {
-  readonly requests: number;
-  readonly lost: number;
-  readonly worstLatencyMs: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** Identifiers of what the app said it had stored. */
-  readonly acknowledged: readonly string[];
-  readonly failures: readonly { at: number; request: string; problem: string }[];
-}
 
 /** The staging environment of one example app: a host, a caller's repository, and the ways to ask them. */
 export class Staging {
@@ -35,18 +27,19 @@ export class Staging {
   readonly notExercised: readonly string[];
   readonly #stop: AbortSignal | undefined;
   #lastRun: Run | undefined;
+  #callsSeen = 0;
 
   private constructor(
     cloud: Cloud,
     repository: CallerRepository,
-    host: { instanceId: string; ip: string },
+    host: { id: string; ip: string },
     notExercised: readonly string[],
     stop: AbortSignal | undefined,
   ) {
     this.cloud = cloud;
     this.app = repository.app;
     this.repository = repository;
-    this.instanceId = host.instanceId;
+    this.instanceId = host.id;
     this.address = host.ip;
     this.notExercised = notExercised;
     this.#stop = stop;
@@ -55,24 +48,16 @@ export class Staging {
   /** Provisions the account for the app, launches a host, and enrols it. `stop` ends the runs that are under way. */
   static async open(cloud: Cloud, app: string, stop?: AbortSignal): Promise<Staging> {
     const repository = await CallerRepository.fromExample(app, cloud);
-    const environment = 'staging';
-    const notExercised = await provision(cloud, {
-      app,
-      environment,
-      folder: repository.folder,
-      repository: repository.name,
-    });
-    const host = await launchHost(cloud, {
-      tags: { App: app, Environment: environment, Name: `${app}-${environment}` },
-      instanceProfile: `${app}-${environment}-host`,
-    });
-    await enrol(cloud, host.instanceId, { app, environment, folder: repository.folder });
+    const place = { app, environment: 'staging', folder: repository.folder };
+    const notExercised = await provision(cloud, { ...place, repository: repository.name });
+    const [instanceId = ''] = await ensureHosts(cloud, place);
+    const host = await describeHost(cloud, instanceId);
     return new Staging(cloud, repository, host, notExercised, stop);
   }
 
-  /** Plays a push to main on the runner. */
-  async push(): Promise<Run> {
-    this.#lastRun = await this.#play({});
+  /** Plays a push to main on the runner; `cancel` cancels the run, as a person would. */
+  async push(cancel?: AbortSignal): Promise<Run> {
+    this.#lastRun = await this.#play({}, cancel);
     return this.#lastRun;
   }
 
@@ -83,13 +68,14 @@ export class Staging {
     return this.#play({ runId: last.runId, attempt: last.attempt + 1 });
   }
 
-  async #play(attempt: { runId?: number; attempt?: number }): Promise<Run> {
+  async #play(attempt: { runId?: number; attempt?: number }, cancel?: AbortSignal): Promise<Run> {
+    const signals = [this.#stop, cancel].filter((signal) => signal !== undefined);
     return runWorkflow(this.cloud, {
       repository: this.repository.name,
       folder: this.repository.folder,
       event: 'push',
       ref: 'refs/heads/main',
-      ...(this.#stop && { signal: this.#stop }),
+      signal: AbortSignal.any(signals),
       ...attempt,
     });
   }
@@ -149,10 +135,47 @@ export class Staging {
     return (await this.ask('sqlite3', '-readonly', file, query)).split('\n');
   }
 
-  /** How many calls the app's CI role has made so far. */
-  async apiCalls(): Promise<number> {
-    const lines = (await readFile(join(this.cloud.state, 'calls.jsonl'), 'utf8')).trim().split('\n');
-    const principal = `role/${this.app}-staging-ci`;
-    return lines.filter((line) => JSON.parse(line).principal === principal).length;
+  /** The AWS calls that the app's CI role has made since this was asked last. */
+  async callsSince(): Promise<RecordedCall[]> {
+    const own = readCalls(join(this.cloud.state, 'calls.jsonl')).filter(
+      ({ principal }) => principal === `role/${this.app}-staging-ci`,
+    );
+    const since = own.slice(this.#callsSeen);
+    this.#callsSeen = own.length;
+    return since;
+  }
+
+  /** The lease of the environment, as it is written now. */
+  async lease(): Promise<{ state: string; operation: string }> {
+    const place = { Bucket: `${this.app}-understudy`, Key: `leases/${this.app}/staging.json` };
+    const { Body: body } = await this.#s3().send(new GetObjectCommand(place));
+    return JSON.parse((await body?.transformToString()) ?? '');
+  }
+
+  /** Keys of all that the state bucket holds of releases, and which of them stands for which commit. */
+  async storedReleases(): Promise<string[]> {
+    const s3 = this.#s3();
+    const listed = ['commits/', 'releases/'].map((Prefix) =>
+      s3.send(new ListObjectsV2Command({ Bucket: `${this.app}-understudy`, Prefix })),
+    );
+    return (await Promise.all(listed)).flatMap(({ Contents = [] }) => Contents.map(({ Key = '' }) => Key));
+  }
+
+  #s3(): S3Client {
+    return new S3Client({ ...operatorClient(this.cloud), forcePathStyle: true });
+  }
+
+  /** The deployments that the GitHub stand-in holds of the repository, the first one first, each with its states. */
+  async deployments(): Promise<{ environment: string; states: string[] }[]> {
+    const answer = await fetch(`${this.cloud.githubUrl}/_cloud/state`);
+    const { repositories } = JSON.parse(await answer.text()) as {
+      repositories: Record<string, { deployments: { environment: string; statuses: { state: string }[] }[] }>;
+    };
+    const held = repositories[this.repository.name]?.deployments ?? [];
+    return held
+      .map(({ environment, statuses }) => {
+        return { environment, states: statuses.map(({ state }) => state).toReversed() };
+      })
+      .toReversed();
   }
 }

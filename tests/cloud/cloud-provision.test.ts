@@ -12,7 +12,8 @@ import {
   startCloud,
   stopCloud,
 } from '../../rehearsal/cloud/cloud.ts';
-import { enrol, provision } from '../../rehearsal/cloud/provision.ts';
+import { enrol } from '../../rehearsal/cloud/enrol.ts';
+import { provision } from '../../rehearsal/cloud/provision.ts';
 import { wantedResources } from '../../rehearsal/cloud/stacks.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import { run } from '../../rehearsal/ground/run.ts';

@@ -213,10 +213,19 @@ describe('npm run cloud', () => {
     shell.stdin?.end('hostname; exit\n');
     expect(await said).toBe('ip-198-18-0-11\n');
     await kill('tcli', 'github');
-    await expect(cli('status')).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('DOWN') });
+    await expect(cli('status')).rejects.toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/github +DOWN[\s\S]+mend it with "npm run cloud -- up --name tcli"\n$/),
+    });
+    await expect(cli('push', '--repo', 'rehearsal')).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^there is no \S+\/rehearsal\/understudy.yml: --repo is [^\n]+\n$/),
+    });
     expect((await cli('down')).stdout).toContain('nothing of it is left');
     await expect(cli('status')).rejects.toMatchObject({
-      stderr: expect.stringContaining('there is no cloud "tcli"'),
+      stderr: expect.stringMatching(
+        /there is no cloud "tcli".*: start it with "npm run cloud -- up --name tcli"/,
+      ),
     });
   }, 120_000);
 

@@ -1,4 +1,9 @@
+import type { Call } from '../call.ts';
+import type { WholeAnswer } from '../forward.ts';
 import { wildcard } from '../wildcard.ts';
+
+/** Sends a (changed) form on to moto. */
+export type SendForm = (call: Call, form: URLSearchParams) => Promise<WholeAnswer>;
 
 /** `Name.1`, `Name.2`, … of a Query form, in order. */
 export function listOf(form: URLSearchParams, name: string): string[] {

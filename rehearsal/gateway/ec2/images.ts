@@ -3,8 +3,7 @@ import { ServiceError } from '../errors.ts';
 import { withBody } from '../forward.ts';
 import type { Moto } from '../moto.ts';
 import { childOf, element, elementsNamed, itemsOf, parseXml, setText, textAt, writeXml } from '../xml.ts';
-import { filtersOf, matchesFilter, tagsFor, withoutFilters, withoutTagsFor } from './form.ts';
-import type { SendForm } from './instances.ts';
+import { filtersOf, matchesFilter, type SendForm, tagsFor, withoutFilters, withoutTagsFor } from './form.ts';
 import type { Machines } from './machines.ts';
 
 /** The image that stands for the base root filesystem. */

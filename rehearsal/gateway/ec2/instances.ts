@@ -15,7 +15,7 @@ import {
   textAt,
   writeXml,
 } from '../xml.ts';
-import { filtersOf, listOf, matchesFilter, numbersOf, withoutFilters } from './form.ts';
+import { filtersOf, listOf, matchesFilter, numbersOf, type SendForm, withoutFilters } from './form.ts';
 import type { Images } from './images.ts';
 import type { Machine, MachineAction, MachineState, Machines } from './machines.ts';
 
@@ -43,9 +43,6 @@ interface Launch {
   readonly fingerprint: string;
   readonly answer: Promise<WholeAnswer>;
 }
-
-/** Sends a (changed) form on to moto. */
-export type SendForm = (call: Call, form: URLSearchParams) => Promise<WholeAnswer>;
 
 interface Parts {
   readonly moto: Moto;

@@ -1,5 +1,4 @@
-import { request } from 'node:http';
-import { readBody } from '../call.ts';
+import { ask } from '../../ground/socket.ts';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 
@@ -83,16 +82,8 @@ export function imagineMachines(clock: Clock, takes = 500): Machines {
 }
 
 async function callSocket(socketPath: string, method: string, path: string, body?: object): Promise<unknown> {
-  const text = body === undefined ? '' : JSON.stringify(body);
-  const headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
-  const response = await new Promise<import('node:http').IncomingMessage>((resolve, reject) => {
-    const outgoing = request({ socketPath, method, path, headers, agent: false }, resolve);
-    outgoing.on('error', reject);
-    outgoing.end(text);
-  });
-  const answer = (await readBody(response)).toString('utf8');
-  const status = response.statusCode ?? 500;
-  if (status >= 400)
-    throw new ServiceError('InternalError', `hosts: ${method} ${path}: ${status} ${answer}`, 500);
-  return answer === '' ? undefined : (JSON.parse(answer) as unknown);
+  const answer = await ask(socketPath, method, path, body);
+  if (answer.status < 400) return answer.body;
+  const why = `hosts: ${method} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`;
+  throw new ServiceError('InternalError', why, 500);
 }

@@ -27,7 +27,7 @@ const STAND_INS: Readonly<Record<string, string>> = {
 };
 
 /** Folders of one run. All that act and the jobs write is inside, and goes with it. */
-export interface Stage {
+export interface Workbench {
   readonly folder: string;
   /** The caller's repository at the commit of the run. */
   readonly checkout: string;
@@ -49,10 +49,10 @@ export interface Stage {
 }
 
 /** Makes the folders of one run. */
-export function openStage(): Stage {
+export function openWorkbench(): Workbench {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-run-'));
   const inside = (name: string) => join(folder, name);
-  const stage: Stage = {
+  const bench: Workbench = {
     folder,
     checkout: inside('checkout'),
     workflow: inside('workflow'),
@@ -66,11 +66,11 @@ export function openStage(): Stage {
     repositories: new Map(),
   };
   for (const name of ['workflow', 'cache', 'home', 'tmp', 'artifacts', 'bin']) mkdirSync(inside(name));
-  return stage;
+  return bench;
 }
 
-export function closeStage(stage: Stage): void {
-  rmSync(stage.folder, { recursive: true, force: true });
+export function closeWorkbench(bench: Workbench): void {
+  rmSync(bench.folder, { recursive: true, force: true });
 }
 
 /**
@@ -79,14 +79,14 @@ export function closeStage(stage: Stage): void {
  * `node` is a shell that starts the real one: act knows no other end than SIGKILL for a cancelled action, and GitHub
  * asks by SIGINT first. So the runner asks the action itself, and the shell keeps act waiting meanwhile.
  */
-export function layPrograms(stage: Stage, node: string): void {
+export function layPrograms(bench: Workbench, node: string): void {
   layScript(
-    join(stage.programs, 'node'),
+    join(bench.programs, 'node'),
     // act asks node for its own path, and from then on starts what it is told.
     'if [ "$*" = "--no-warnings -e console.log(process.execPath)" ]; then echo "$0"; exit; fi',
     `'${node}' "$@"`,
     'code=$?',
-    `while [ -e '${stage.holding}' ]; do sleep 0.05; done`,
+    `while [ -e '${bench.holding}' ]; do sleep 0.05; done`,
     'exit "$code"',
   );
 }
@@ -99,14 +99,14 @@ function layScript(path: string, ...lines: string[]): void {
  * Makes the jobs a Python of their own, with pip: what a build installs goes with the run.
  * pip is linked from the ground's tools: to unpack it anew takes seconds, and Debian's Python has none.
  */
-export async function layPython(stage: Stage, tools: string): Promise<void> {
-  await run([join(tools, 'python3'), '-m', 'venv', '--without-pip', stage.python]);
-  const [from, to] = [sitePackages(dirname(tools)), sitePackages(stage.python)];
+export async function layPython(bench: Workbench, tools: string): Promise<void> {
+  await run([join(tools, 'python3'), '-m', 'venv', '--without-pip', bench.python]);
+  const [from, to] = [sitePackages(dirname(tools)), sitePackages(bench.python)];
   for (const name of readdirSync(from).filter((entry) => /^pip(-[\d.]+\.dist-info)?$/.test(entry))) {
     symlinkSync(join(from, name), join(to, name));
   }
   for (const name of ['pip', 'pip3']) {
-    layScript(join(stage.python, 'bin', name), `exec '${stage.python}/bin/python3' -m pip "$@"`);
+    layScript(join(bench.python, 'bin', name), `exec '${bench.python}/bin/python3' -m pip "$@"`);
   }
 }
 
@@ -189,19 +189,19 @@ export function openCalled(call: Call, ours: string): Document {
  * what is its own. act would give one environment to all.
  */
 export function layWorkflows(
-  stage: Stage,
+  bench: Workbench,
   plan: Plan,
   requests: ReadonlyMap<PlannedJob, OidcRequest>,
   ours: string = repositoryFolder,
 ): void {
-  const caller = readWorkflow(join(stage.checkout, '.github/workflows', plan.file));
+  const caller = readWorkflow(join(bench.checkout, '.github/workflows', plan.file));
   giveSettings(
     caller,
     plan.jobs.filter(({ calledBy }) => calledBy === undefined),
     requests,
   );
   for (const call of plan.calls) {
-    const copy = join(stage.folder, `called-${call.jobId}`);
+    const copy = join(bench.folder, `called-${call.jobId}`);
     const file = join(copy, call.path);
     mkdirSync(dirname(file), { recursive: true });
     copyFileSync(join(ours, call.path), file);
@@ -212,14 +212,14 @@ export function layWorkflows(
       requests,
     );
     writeFileSync(file, called.toString({ lineWidth: 0 }));
-    stage.repositories.set(`${call.repository}@call-${call.jobId}`, copy);
+    bench.repositories.set(`${call.repository}@call-${call.jobId}`, copy);
     caller.setIn(['jobs', call.jobId, 'uses'], `${call.repository}/${call.path}@call-${call.jobId}`);
   }
-  writeFileSync(join(stage.workflow, plan.file), caller.toString({ lineWidth: 0 }));
-  const copy = join(stage.folder, 'understudy');
+  writeFileSync(join(bench.workflow, plan.file), caller.toString({ lineWidth: 0 }));
+  const copy = join(bench.folder, 'understudy');
   copyOurs(ours, copy);
   for (const uses of plan.jobs.flatMap((job) => job.uses)) {
     const found = folderOf(uses, copy);
-    if (found) stage.repositories.set(...found);
+    if (found) bench.repositories.set(...found);
   }
 }

@@ -1,5 +1,5 @@
 /** A workflow command, `::error title=…::message`, as GitHub's own runner reads it. */
-export interface Command {
+export interface WorkflowCommand {
   readonly name: string;
   readonly properties: Readonly<Record<string, string>>;
   readonly message: string;
@@ -19,7 +19,7 @@ function unescapeProperty(text: string): string {
  * act takes the last `::` of the line for the end of the command's name, so that a message with an ARN in it is no
  * command at all to act (0.2.89); GitHub takes the first.
  */
-export function readCommand(line: string): Command | undefined {
+export function readWorkflowCommand(line: string): WorkflowCommand | undefined {
   const match = /^::([\w-]+)(?: (.*?))?::(.*)$/s.exec(line.trimEnd());
   if (!match) return undefined;
   const [, name = '', properties = '', message = ''] = match;
