@@ -1,9 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { readCalls } from '../../rehearsal/gateway/record.ts';
+import { ask } from '../../rehearsal/ground/socket.ts';
+import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
+import { type Holder, holdersIn } from '../../rehearsal/policies/foundation.ts';
 import { scenes } from '../../rehearsal/scenes/index.ts';
 import { Staging } from '../../rehearsal/scenes/staging.ts';
+import { assertConclusion, deployResult, jobOf } from '../../rehearsal/scenes/verdict.ts';
 
 const name = `e${process.pid.toString(36)}`;
 let cloud: Cloud;
@@ -29,10 +35,91 @@ describe('a push reaches staging through the workflow', () => {
     },
     300_000,
   );
-
-  test('the emulator never failed by itself while the scenes played', async () => {
-    const calls = (await readFile(join(cloud.state, 'calls.jsonl'), 'utf8')).trim().split('\n');
-    expect(calls.length).toBeGreaterThan(50);
-    expect(calls.filter((line) => JSON.parse(line).error === 'emulator')).toEqual([]);
-  });
 });
+
+describe('a run that is cancelled while the host is at work', () => {
+  test('is brought to its end by the post step, and leaves the old release healthy', async () => {
+    await chatmrpt.repository.apply('incident.patch', { reverse: true });
+    await chatmrpt.repository.commit('Keep uploads in the database again');
+    const live = await chatmrpt.liveRelease();
+    const invocation = await chatmrpt.liveInvocation();
+    await chatmrpt.callsSince();
+
+    const cancel = new AbortController();
+    const running = chatmrpt.push(cancel.signal);
+    await Promise.race([rehearsalBegins(chatmrpt), running]);
+    cancel.abort();
+    const run = await running;
+
+    assertConclusion(run, 'cancelled');
+    expect(run.jobs.map(({ conclusion }) => conclusion)).toEqual(['success', 'cancelled']);
+    expect(jobOf(run, 'deploy').summary).toContain('after it was stopped');
+    expect(run.log).toMatch(new RegExp(`${chatmrpt.instanceId} {2}reverted \\(cancelled\\): .+`));
+    expect(run.log).toContain('the lease of staging is given back');
+    const asked = (await chatmrpt.callsSince()).map(({ action, resource }) =>
+      action === 'SendCommand' ? resource.split('/').at(-1) : action,
+    );
+    // Asks SSM, asks the host, then looks: in this order, after the deploy was sent.
+    const order = ['chatmrpt-deploy', 'CancelCommand', 'chatmrpt-cancel', 'chatmrpt-probe'];
+    const since = asked.slice(asked.indexOf('chatmrpt-deploy')).filter((one) => order.includes(one ?? ''));
+    expect([...new Set(since)]).toEqual(order);
+    expect(await chatmrpt.lease()).toMatchObject({ state: 'released' });
+    expect(await chatmrpt.liveRelease()).toBe(live);
+    expect(await chatmrpt.liveInvocation()).toBe(invocation);
+    expect(JSON.parse(await chatmrpt.get('/health'))).toMatchObject({ status: 'ok' });
+    expect(await rehearsals(chatmrpt)).toBe('');
+  }, 120_000);
+
+  test('does not keep the next push from deploying', async () => {
+    const before = await chatmrpt.liveRelease();
+    const run = await chatmrpt.push();
+    assertConclusion(run, 'success');
+    expect(deployResult(run)).toMatchObject({ result: 'done', reason: 'deployed' });
+    expect(await chatmrpt.liveRelease()).not.toBe(before);
+  }, 120_000);
+});
+
+/** Units of releases that are alone on a copy of the data now. */
+function rehearsals(staging: Staging): Promise<string> {
+  const units = `${staging.app}-rehearse@*.service`;
+  return staging.ask('systemctl', 'list-units', '--no-legend', '--state=activating,active', units);
+}
+
+async function rehearsalBegins(staging: Staging): Promise<void> {
+  while ((await rehearsals(staging)) === '') await sleep(100);
+}
+
+describe('what was called meanwhile', () => {
+  const calls = () => readCalls(join(cloud.state, 'calls.jsonl'));
+
+  test('never failed by the emulator itself', async () => {
+    const { body } = await ask(join(cloud.run, 'gateway.sock'), 'GET', '/_cloud/calls');
+    expect(body).toMatchObject({ emulatorErrors: 0 });
+  });
+
+  test('is all allowed by the policies that are shipped', async () => {
+    const holders = new Map([...(await holdersOf('isso')), ...(await holdersOf('chatmrpt'))]);
+    const judged = calls().filter(({ principal }) => principal.startsWith('role/'));
+    expect(judged.length).toBeGreaterThan(200);
+    expect(new Set(judged.map(({ principal }) => principal))).toEqual(
+      new Set(['isso', 'chatmrpt'].flatMap((app) => [`role/${app}-staging-ci`, `role/${app}-staging-host`])),
+    );
+    expect(await findDeniedCalls(judged, holders)).toEqual([]);
+  }, 60_000);
+});
+
+/** The foundation's roles and policies, with the parameters that the app's stack was made with. */
+async function holdersOf(app: string): Promise<Map<string, Holder>> {
+  const client = new CloudFormationClient(operatorClient(cloud));
+  const { Stacks: stacks } = await client.send(new DescribeStacksCommand({ StackName: `${app}-staging` }));
+  const given = stacks?.[0]?.Parameters ?? [];
+  const lists = ['WorkflowRefs', 'Refs'];
+  const parameters = given.map(({ ParameterKey: key = '', ParameterValue: value = '' }) => {
+    return [key, lists.includes(key) ? value.split(',') : value] as const;
+  });
+  return holdersIn({
+    account: cloud.account,
+    region: cloud.region,
+    parameters: Object.fromEntries(parameters),
+  });
+}
