@@ -86,3 +86,8 @@ export function causeChain(error: unknown): string[] {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** The same as a sentence, for another may follow. */
+export function sentenceOf(error: unknown): string {
+  return messageOf(error).replace(/[^.!?]$/, '$&.');
+}

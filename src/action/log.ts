@@ -1,10 +1,10 @@
 import * as core from '@actions/core';
 
 /** Prints a line of progress. */
-export const say = (line: string): void => core.info(line);
+export const say = (line: string): void => core.info(withoutMasked(line));
 
 /** A warning annotation: something is amiss, and the result stands. */
-export const warn = (line: string): void => core.warning(line);
+export const warn = (line: string): void => core.warning(withoutMasked(line));
 
 const masked = new Set<string>();
 
@@ -16,9 +16,16 @@ export function mask(value: string): void {
   }
 }
 
-/** Text without the masked values. GitHub masks the log alone, and drops an output that holds one. */
+/** Whose an ARN is: AWS's own messages name it, and other steps of the job may have masked it. */
+const account = /(?<=\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)\d{12}(?=:)/g;
+
+/**
+ * Text without the masked values, and without the account in any ARN. GitHub masks the log alone, and drops an output
+ * that holds a masked value.
+ */
 export function withoutMasked(text: string): string {
-  return [...masked].reduce((rest, value) => rest.replaceAll(value, '***'), text);
+  const rest = text.replace(account, '***');
+  return [...masked].reduce((left, value) => left.replaceAll(value, '***'), rest);
 }
 
 /** Runs one phase of the action's story in a group of its own, and tells how long it took. */

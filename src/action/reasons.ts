@@ -206,6 +206,11 @@ export const reasons = {
     sentence: 'The commit does not descend from the live one: deploying it would go back.',
     todo: 'Going back is the work of `rollback`. Otherwise put your commit on top of the live one.',
   },
+  'github-failed': {
+    of: ['refused'],
+    sentence: 'GitHub did not answer what was asked of it.',
+    todo: 'See whether GitHub has an incident; then run this job again.',
+  },
   'role-refused': {
     of: ['refused'],
     sentence: "The role did not accept the job's token.",
@@ -249,7 +254,7 @@ export const reasons = {
   'unexpected-error': {
     of: ['failed', 'refused', 'unknown'],
     sentence: 'The action met an error that it does not know.',
-    todo: 'Run the job again with debug logging, and report what it shows.',
+    todo: 'Run the job again with debug logging, and report what it shows. The probe document tells what is live.',
   },
 } as const satisfies Record<string, Meaning>;
 

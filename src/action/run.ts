@@ -1,5 +1,6 @@
 import * as core from '@actions/core';
 import { CancelledError, ConfigurationError, causeChain, OperationError } from './errors.ts';
+import { withoutMasked } from './log.ts';
 import { type Result, resultOf, succeeded } from './result.ts';
 import { state } from './state.ts';
 
@@ -45,7 +46,7 @@ export function tellCauses(error: unknown): void {
 }
 
 function fail({ result, reason, sentence, todo }: Result): void {
-  core.setFailed(`${result} (${reason}): ${sentence} What to do: ${todo}`);
+  core.setFailed(withoutMasked(`${result} (${reason}): ${sentence} What to do: ${todo}`));
 }
 
 /** The result that an error stands for. */

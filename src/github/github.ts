@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { OperationError, sentenceOf } from '../action/errors.ts';
+import { explain } from '../action/reasons.ts';
 
 /** What we ask of GitHub. */
 export interface GitHub {
-  /** Whether an attempt of a run has ended; undefined when GitHub does not know it, or we may not see it. */
+  /** Whether an attempt of a run has ended; undefined when GitHub does not know it, or does not show it. */
   attemptHasEnded(repository: string, run: string, attempt: number): Promise<boolean | undefined>;
   /** How `head` stands to `base`; `unknown` when GitHub does not know one of them. */
   compare(base: string, head: string): Promise<Descent>;
@@ -20,18 +22,28 @@ interface GitHubOptions {
   readonly apiUrl: string;
 }
 
+/** What is asked, in words, and the permission that it needs. */
+interface Question {
+  readonly what: string;
+  readonly permission: string;
+}
+
 /** Opens GitHub's API; its client is loaded when it is first asked. */
 export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub {
   const load = async () => (await import('@actions/github')).getOctokit(token, { baseUrl: apiUrl });
   let client: ReturnType<typeof load> | undefined;
-  const ask = async <Answer>(question: (octokit: Awaited<ReturnType<typeof load>>) => Promise<Answer>) => {
+  const ask = async <Answer>(
+    about: Question,
+    question: (octokit: Awaited<ReturnType<typeof load>>) => Promise<Answer>,
+  ) => {
     client ??= load();
     const octokit = await client;
-    return withRetries(() => question(octokit));
+    return withRetries(about, () => question(octokit));
   };
   return {
     async attemptHasEnded(ofRepository, run, attempt) {
-      const answer = await ask((octokit) =>
+      const about = { what: `whether run ${run} has ended`, permission: 'actions: read' };
+      const answer = await ask(about, (octokit) =>
         octokit.rest.actions.getWorkflowRunAttempt({
           ...split(ofRepository),
           run_id: Number(run),
@@ -42,13 +54,15 @@ export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub
     },
     async compare(base, head) {
       const basehead = `${base}...${head}`;
-      const answer = await ask((octokit) =>
+      const about = { what: 'how the commit stands to the live one', permission: 'contents: read' };
+      const answer = await ask(about, (octokit) =>
         octokit.rest.repos.compareCommitsWithBasehead({ ...split(repository), basehead, per_page: 1 }),
       );
       return answer?.data.status ?? 'unknown';
     },
     async isPublic() {
-      const answer = await ask((octokit) => octokit.rest.repos.get(split(repository)));
+      const about = { what: 'whether the repository is public', permission: 'contents: read' };
+      const answer = await ask(about, (octokit) => octokit.rest.repos.get(split(repository)));
       // Whoever cannot tell treats it as public: nothing is shown that should not be.
       return !answer?.data.private;
     },
@@ -60,16 +74,43 @@ function split(repository: string): { owner: string; repo: string } {
   return { owner, repo };
 }
 
-/** GitHub's own faults are tried again; 404 (and 403, for what a token may not see) is "not known". */
-async function withRetries<Answer>(question: () => Promise<Answer>): Promise<Answer | undefined> {
+/**
+ * GitHub's own faults are tried again. Undefined is "not known": 404, which is also what a private repository says to a
+ * token that may not see it, and 422.
+ */
+async function withRetries<Answer>(
+  about: Question,
+  question: () => Promise<Answer>,
+): Promise<Answer | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await question();
     } catch (error) {
-      const status = (error as { status?: number }).status ?? 0;
-      if (status === 404 || status === 403 || status === 422) return undefined;
-      if (attempt === 3 || (status > 0 && status < 500)) throw error;
+      const { status = 0 } = error as { status?: number };
+      if (status === 404 || status === 422) return undefined;
+      if (status > 0 && status < 500) throw refused(about, error);
+      if (attempt === 3) throw unanswered(about, error);
       await delay(attempt * 1000);
     }
   }
+}
+
+function refused({ what, permission }: Question, cause: unknown): OperationError {
+  const todo = `Give the input \`github-token\` a token of this job with the permission ${permission}; the calling workflow must grant it too.`;
+  return unanswered({ what }, cause, todo);
+}
+
+/** All that we ask is asked before anything is done. */
+function unanswered(
+  { what }: Pick<Question, 'what'>,
+  cause: unknown,
+  todo = explain('github-failed').todo,
+): OperationError {
+  return new OperationError({
+    reason: 'github-failed',
+    happened: `GitHub did not tell ${what}: ${sentenceOf(cause)}`,
+    stateNow: 'Nothing was changed.',
+    todo,
+    cause,
+  });
 }

@@ -22,21 +22,35 @@ export async function refuseOldCode(
     }),
   );
   const bad = descents.find(([, descent]) => descent !== 'ahead' && descent !== 'identical');
-  if (bad) throw notDescendant(commit, ...bad);
+  if (!bad) return;
+  const [base, descent] = bad;
+  const on = live.filter((one) => one.commit === base).map(({ instance }) => instance);
+  throw notDescendant(commit, { base, descent, on });
 }
 
 const told: Readonly<Record<string, string>> = {
-  behind: 'is older than the live one',
-  diverged: 'is on another branch than the live one',
-  unknown: 'cannot be compared with the live one, which GitHub does not know in this repository,',
+  behind: 'is older than the live one, so deploying it would go back',
+  diverged: 'is on another branch than the live one, so deploying it would take that one back',
+  unknown: 'cannot be compared with the live one, which GitHub does not show in this repository',
 };
 
-function notDescendant(commit: string, live: string, descent: Descent): OperationError {
-  const name = live ? live.slice(0, 12) : 'of an unknown commit';
+interface Bad {
+  readonly base: string;
+  readonly descent: Descent;
+  /** The instances where the base is live. */
+  readonly on: readonly string[];
+}
+
+function notDescendant(commit: string, { base, descent, on }: Bad): OperationError {
+  const live = `${base ? base.slice(0, 12) : 'of unknown commit'} is live on ${on.join(', ')}`;
+  const back =
+    'Going back is the work of rollback. Otherwise put your commit on top of the live one and push.';
+  const unseen =
+    'See that the live commit is in this repository, and that `github-token` may read it (contents: read).';
   return new OperationError({
     reason: 'not-descendant',
-    happened: `Commit ${commit.slice(0, 12)} ${told[descent]} (${name}): deploying it would go back.`,
+    happened: `Commit ${commit.slice(0, 12)} ${told[descent]} (${live}).`,
     stateNow: 'Nothing was changed.',
-    todo: 'Going back is the work of rollback. Otherwise put your commit on top of the live one and push.',
+    todo: descent === 'unknown' && base ? unseen : back,
   });
 }

@@ -1,5 +1,6 @@
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
+import { explain } from '../action/reasons.ts';
 import type { HostState } from '../command/result-line.ts';
 import type { LiveCommit } from './descent.ts';
 
@@ -12,7 +13,7 @@ export function readLive(
   return instances.flatMap((instance) => {
     const state = states.get(instance);
     if (!state) throw silent(instance, app);
-    if (state.result === 'refused') throw refused(instance, state);
+    if (state.result === 'refused') throw refused(instance, state, app);
     say(`${instance}  live: ${state.live || 'nothing'}${state.healthy ? ', healthy' : ''}`);
     return state.live ? [{ instance, commit: state.commit ?? '' }] : [];
   });
@@ -28,12 +29,13 @@ function silent(instance: string, app: string): OperationError {
   });
 }
 
-function refused(instance: string, { reason, sentence = '' }: HostState): OperationError {
+function refused(instance: string, { reason, sentence }: HostState, app: string): OperationError {
+  const known = explain(reason, app);
   return new OperationError({
     reason,
-    happened: sentence,
+    happened: sentence || known.sentence,
     instance,
     stateNow: 'Nothing was changed.',
-    todo: 'An operator prepares the host with the document <app>-prepare-host; then run this job again.',
+    todo: known.todo,
   });
 }

@@ -45,7 +45,7 @@ export async function storeRelease(
   } catch (error) {
     if (error instanceof OperationError) throw error;
     const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    throw storeFailed(`The bucket ${bucket.name} did not take the release: ${why}.`, error);
+    throw storeFailed(`The bucket ${bucket.name} did not take the release: ${why}.`, runAgain, error);
   }
 }
 
@@ -77,7 +77,7 @@ async function firstBuildOf(bucket: Bucket, app: string, commit: string): Promis
   try {
     return pointer.parse(JSON.parse(stored.bytes.toString('utf8'))).release;
   } catch (cause) {
-    throw storeFailed(`The object ${key} is not one that this version reads.`, cause);
+    throw storeFailed(`The object ${key} is not one that this version reads.`, pushAnother, cause);
   }
 }
 
@@ -91,6 +91,7 @@ async function requireArchive(
   if (await bucket.describe(archiveKey(app, environment, id))) return id;
   throw storeFailed(
     `The first build of commit ${commit.slice(0, 12)} was release ${id.slice(0, 12)}, which is not in ${environment} any more.`,
+    pushAnother,
   );
 }
 
@@ -103,24 +104,31 @@ async function putArchive(
   const key = archiveKey(app, environment, id);
   if (await isStored(bucket, key, id)) return;
   if (await bucket.create(key, { path, size, sha256: id })) return;
-  if (!(await isStored(bucket, key, id))) throw storeFailed(`The object ${key} was there, and is not.`);
+  if (!(await isStored(bucket, key, id)))
+    throw storeFailed(`The object ${key} was there, and is not.`, runAgain);
 }
 
 /** S3 keeps the digest of what was put with one; an object without it is checked by the host, as each is. */
 async function isStored(bucket: Bucket, key: string, id: string): Promise<boolean> {
   const there = await bucket.describe(key);
   if (there?.sha256 !== undefined && there.sha256 !== id) {
-    throw storeFailed(`The object ${key} holds other bytes than its name promises.`);
+    throw storeFailed(`The object ${key} holds other bytes than its name promises.`, pushAnother);
   }
   return there !== undefined;
 }
 
-function storeFailed(happened: string, cause?: unknown): OperationError {
+const runAgain = 'Look at the bucket, and at what the role may do in it; then run this job again.';
+/** Nothing is overwritten, so a re-run meets the same. */
+const pushAnother =
+  'Running this job again cannot mend it: push a new commit, and find out who changed the bucket.';
+
+function storeFailed(happened: string, todo: string, cause?: unknown): OperationError {
   return new OperationError({
     reason: 'store-failed',
     happened,
-    stateNow: 'Nothing was changed.',
-    todo: 'Look at the bucket, and at what the role may do in it; then run this job again, or push a new commit.',
+    stateNow:
+      'No host was asked for anything; the archive may be in the bucket already, which makes nothing live.',
+    todo,
     cause,
   });
 }

@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { inSeconds, mask, phase } from '../../../src/action/log.ts';
+import { inSeconds, mask, phase, warn } from '../../../src/action/log.ts';
 import { writeOutputs, writeResult } from '../../../src/action/outputs.ts';
 import { resultOf } from '../../../src/action/result.ts';
+import { run } from '../../../src/action/run.ts';
 import { writeSummary } from '../../../src/action/summary.ts';
 
 let printed = '';
@@ -62,6 +63,30 @@ test('a masked value gets neither into an output, which GitHub would drop, nor i
     expect(printed).toContain('::add-mask::123456789012');
   } finally {
     delete process.env['GITHUB_OUTPUT'];
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the account of an ARN is told nowhere, though nobody masked it: not in outputs, nor in the log', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'understudy-log-'));
+  const file = join(folder, 'outputs');
+  process.env['GITHUB_OUTPUT'] = file;
+  const refusal =
+    'User: arn:aws:sts::210987654321:assumed-role/isso-staging-ci/understudy-1-1 is not authorized to perform: ssm:SendCommand on resource: arn:aws:ssm:us-east-2:210987654321:document/isso-deploy';
+  try {
+    writeFileSync(file, '');
+    const result = resultOf({ outcome: 'refused', reason: 'access-denied', sentence: refusal });
+    writeResult(result, { instances: [{ sentence: refusal }] });
+    warn(refusal);
+    await run(async () => result);
+    const told = readFileSync(file, 'utf8');
+    expect(told).toContain('arn:aws:sts::***:assumed-role/isso-staging-ci');
+    expect(JSON.parse(/^\{.*\}$/m.exec(told)?.[0] ?? '')).toMatchObject({ reason: 'access-denied' });
+    expect(told + printed).not.toContain('210987654321');
+  } finally {
+    delete process.env['GITHUB_OUTPUT'];
+    delete process.env['STATE_is-post'];
+    process.exitCode = 0;
     rmSync(folder, { recursive: true });
   }
 });

@@ -45,8 +45,8 @@ describe('GitHub', () => {
     await expect(github.attemptHasEnded('acme/isso', '100', 2)).resolves.toBe(ended);
   });
 
-  test.each([404, 403])('an attempt that it answers with %d may run or not', async (status) => {
-    answers.set(attempt, [[status, { message: 'no' }]]);
+  test('an attempt that it does not know may run or not', async () => {
+    answers.set(attempt, [[404, { message: 'no' }]]);
     await expect(github.attemptHasEnded('acme/isso', '100', 2)).resolves.toBeUndefined();
   });
 
@@ -69,10 +69,20 @@ describe('GitHub', () => {
     expect(asked).toHaveLength(2);
   });
 
-  test('a wrong token is an error, not an answer', async () => {
-    answers.set(compare, [[401, { message: 'Bad credentials' }]]);
-    await expect(github.compare('aaa', 'bbb')).rejects.toThrow('Bad credentials');
-    expect(asked).toHaveLength(1);
+  test.each([
+    [401, 'Bad credentials'],
+    [403, 'Resource not accessible by integration'],
+  ])('a token that is answered with %d refuses the run, and says what it lacks', async (status, message) => {
+    answers.set(compare, [[status, { message }]]);
+    answers.set(attempt, [[status, { message }]]);
+    await expect(github.compare('aaa', 'bbb')).rejects.toMatchObject({
+      ...{ reason: 'github-failed', outcome: 'refused', happened: expect.stringContaining(message) },
+      todo: expect.stringMatching(/`github-token`.+contents: read/),
+    });
+    await expect(github.attemptHasEnded('acme/isso', '100', 2)).rejects.toMatchObject({
+      todo: expect.stringContaining('actions: read'),
+    });
+    expect(asked).toHaveLength(2);
   });
 
   test.each([

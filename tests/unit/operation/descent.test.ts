@@ -32,18 +32,24 @@ describe('a commit may be deployed', () => {
     ['is older', live(foreign), { 'c...b': 'behind' }, 'is older than the live one'],
     ['is on another branch', live(foreign), { 'c...b': 'diverged' }, 'is on another branch'],
     ['cannot be compared', live(foreign), { 'c...b': 'unknown' }, 'cannot be compared'],
-    ['meets a release of unknown commit', live(''), {}, 'unknown commit'],
+    ['meets a release of unknown commit', live(''), {}, 'of unknown commit is live on i-0'],
     [
       'is older than one of several',
       live(old, foreign),
       { 'a...b': 'ahead', 'c...b': 'behind' },
-      'cccccccccccc',
+      'cccccccccccc is live on i-1',
     ],
   ])('and not where it %s', async (_, commits, answers, told) => {
     await expect(refuseOldCode(history(answers), commits, young)).rejects.toMatchObject({
       reason: 'not-descendant',
       outcome: 'refused',
       happened: expect.stringContaining(told),
+    });
+  });
+
+  test('and one that GitHub does not show may be there: the token must be able to read it', async () => {
+    await expect(refuseOldCode(history({ 'c...b': 'unknown' }), live(foreign), young)).rejects.toMatchObject({
+      todo: expect.stringContaining('`github-token` may read it (contents: read)'),
     });
   });
 });

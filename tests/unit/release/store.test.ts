@@ -84,6 +84,7 @@ describe('storing a release', () => {
     await expect(store(bucket, built('one'))).rejects.toMatchObject({
       reason: 'store-failed',
       happened: expect.stringContaining('aaaaaaaaaaaa'),
+      todo: expect.stringMatching(/again cannot mend it: push a new commit/),
     });
   });
 
@@ -94,6 +95,8 @@ describe('storing a release', () => {
       reason: 'store-failed',
       outcome: 'refused',
       happened: expect.stringContaining('memory did not take the release: Error: The specified bucket'),
+      stateNow: expect.stringContaining('may be in the bucket already'),
+      todo: expect.stringContaining('run this job again'),
     });
   });
 

@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import type { Reason } from '../../../src/action/reasons.ts';
+import { type HostState, readState } from '../../../src/command/result-line.ts';
+import { readLive } from '../../../src/operation/live.ts';
+
+beforeEach(() => {
+  jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+});
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+function told(instance: string, more: object): ReadonlyMap<string, HostState> {
+  const line = { schema: 1, action: 'probe', operation: 'probe-1', instance };
+  const state = readState(`UNDERSTUDY_RESULT ${JSON.stringify({ ...line, ...more })}`);
+  if (!state) throw new Error('The test told no state.');
+  return new Map([[instance, state]]);
+}
+const probed = { result: 'done', reason: 'probed' };
+
+describe('what is live', () => {
+  test('is what each host says', () => {
+    const states = told('i-1', { ...probed, live: '012345678901', commit: 'c'.repeat(40), healthy: true });
+    expect(readLive(['i-1'], states, 'isso')).toEqual([{ instance: 'i-1', commit: 'c'.repeat(40) }]);
+  });
+
+  test('is nothing on a host that was prepared and never deployed to', () => {
+    expect(readLive(['i-1'], told('i-1', { ...probed, live: '' }), 'isso')).toEqual([]);
+  });
+
+  test.each<[Reason, string]>([
+    ['not-prepared', '`isso-prepare-host`'],
+    ['wrong-host', 'correct its tags'],
+    ['drift', '`isso-prepare-host` with the new settings'],
+  ])('is not told by a host that refuses as %s: what to do is that of the reason', (reason, todo) => {
+    const states = told('i-1', { result: 'refused', reason, sentence: 'It is another machine.' });
+    expect(() => readLive(['i-1'], states, 'isso')).toThrow(
+      expect.objectContaining({
+        ...{ reason, outcome: 'refused', todo: expect.stringContaining(todo) },
+        message: 'i-1: It is another machine. Nothing was changed.',
+      }),
+    );
+  });
+
+  test('must be told by every instance', () => {
+    const states = told('i-1', { ...probed, live: '' });
+    expect(() => readLive(['i-1', 'i-2'], states, 'isso')).toThrow(
+      expect.objectContaining({ reason: 'never-ran', instance: 'i-2' }),
+    );
+  });
+});
