@@ -19,7 +19,7 @@ export const declaration = {
       parse: parsers.digest,
     },
     environment: {
-      description: 'The environment of understudy.yml to deploy to.',
+      description: 'The environment of understudy.yml to deploy to; never production, which is promoted to.',
       required: false,
       default: 'staging',
       example: 'staging',

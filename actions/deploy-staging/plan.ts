@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import type { Check, Config } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
@@ -22,17 +23,34 @@ interface Asked {
 
 /** Plans a deploy from values alone. */
 export function planDeploy(asked: Asked, job: Job, config: Config, release: BuiltRelease): Plan {
+  refuseProduction(asked.environment);
   const environment = findEnvironment(config, asked.environment);
   const { app, region } = config;
   const roleArn = asked['role-arn'];
   return {
-    operation: describeOperation(job, { action: 'deploy', app, region, environment, roleArn }),
+    operation: describeOperation(job, {
+      action: 'deploy',
+      document: 'deploy',
+      app,
+      region,
+      environment,
+      roleArn,
+    }),
     release,
     switch: config.service.switch,
     checks: config.checks,
     url: environment.url,
     timeout: secondsFor(config),
   };
+}
+
+function refuseProduction(environment: string): void {
+  if (environment !== 'production') return;
+  throw new ConfigurationError({
+    where: 'input environment',
+    what: 'production is promoted to, never deployed to directly. Nothing was changed.',
+    how: 'Deploy to staging; promote comes with a later release. Example: environment: staging',
+  });
 }
 
 /**

@@ -5,7 +5,7 @@ import {
   SendCommandCommand,
   type SendCommandCommandInput,
 } from '@aws-sdk/client-ssm';
-import { OperationError } from '../action/errors.ts';
+import { messageOf, OperationError } from '../action/errors.ts';
 import type { Clients } from '../aws/clients.ts';
 import { isNamed, isThrottled, isUnclear } from '../aws/errors.ts';
 import { jitter, type Sleep } from '../aws/time.ts';
@@ -70,6 +70,7 @@ function documentMissing(name: string, why: string, cause?: unknown): OperationE
  * Sends a command exactly once as far as we can know, and gives its id. SendCommand has no client token: when its
  * answer is lost, the command is looked for by its operation first. Sending again is harmless even so, for the
  * host's journal knows the operation.
+ * @throws PerhapsSentError when no answer came and SSM does not list it either
  */
 export async function sendCommand(
   order: Order,
@@ -79,13 +80,39 @@ export async function sendCommand(
   const faults = faultsInParameters(order.document, order.parameters);
   if (faults.length > 0) throw new Error(`Bug: ${document.name} would be refused: ${faults.join('; ')}.`);
   const input = toInput(order, document);
+  let lost = false;
   for (let attempt = 1; ; attempt += 1) {
     const tried = await trySend(input, services.clients);
     if (typeof tried === 'string') return tried;
-    const found = isUnclear(tried.error) ? await findCommand(order, services) : undefined;
-    if (found) return found;
-    if (attempt === 3 || !(isThrottled(tried.error) || isUnclear(tried.error))) throw tried.error;
+    const { error } = tried;
+    if (isUnclear(error)) {
+      lost = true;
+      const found = await findLost(order, services);
+      if (found) return found;
+    }
+    if (attempt === 3 || !mayRepeat(error)) throw lost ? new PerhapsSentError(error) : error;
     await services.sleep(jitter(attempt * 1000));
+  }
+}
+
+function mayRepeat(error: unknown): boolean {
+  return isThrottled(error) || isUnclear(error);
+}
+
+/** SSM may have taken the command: its answer was lost, and it does not tell. */
+export class PerhapsSentError extends Error {
+  override readonly name = 'PerhapsSentError';
+
+  constructor(cause: unknown) {
+    super(`The answer to SendCommand was lost: ${messageOf(cause)}`, { cause });
+  }
+}
+
+async function findLost(order: Order, services: Services): Promise<string | undefined> {
+  try {
+    return await findCommand(order, services);
+  } catch (cause) {
+    throw new PerhapsSentError(cause);
   }
 }
 

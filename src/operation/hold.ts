@@ -1,5 +1,6 @@
-import { OperationError } from '../action/errors.ts';
+import { messageOf, OperationError, sentenceOf } from '../action/errors.ts';
 import { say, warn } from '../action/log.ts';
+import { explain } from '../action/reasons.ts';
 import { state } from '../action/state.ts';
 import type { GitHub } from '../github/github.ts';
 import { type Lease, takeLease, type Written } from '../lease/lease.ts';
@@ -22,13 +23,23 @@ interface Worked {
   readonly open: boolean;
 }
 
+/** What a piece of work has while the lease is held. */
+export interface Held {
+  /** The fencing number. */
+  readonly fence: number;
+  /** Fires when the job is cancelled, or the lease lost. */
+  readonly signal: AbortSignal;
+  /** To be told the command's id as soon as it is sent: from then on a host may be at work. */
+  readonly onSent: (command: string) => void;
+}
+
 /**
  * Does a piece of work under the lease of the environment. The lease is given back when the work has ended on every
  * host, however it ended; otherwise it stays held, for the post step to look after.
  */
 export async function holdingLease<Value extends Worked>(
   hold: Hold,
-  work: (lease: Lease, signal: AbortSignal) => Promise<Value>,
+  work: (held: Held) => Promise<Value>,
 ): Promise<Value> {
   saveLeftover(hold.operation, hold.instances);
   const lease = await takeLeaseOf(hold).catch((error: unknown) => {
@@ -37,23 +48,45 @@ export async function holdingLease<Value extends Worked>(
     throw error;
   });
   const signal = AbortSignal.any([hold.signal, lease.lost]);
+  let sent = false;
   let open = false;
+  const onSent = (command: string): void => {
+    sent = true;
+    state.command.save(command);
+  };
   try {
-    const value = await work(lease, signal);
+    const value = await work({ fence: lease.fence, signal, onSent });
     open = value.open;
     return value;
   } catch (error) {
-    open = signal.aborted;
-    throw error;
+    open = signal.aborted || sent;
+    throw sent && !signal.aborted ? afterSending(error, hold.operation) : error;
   } finally {
     await (open ? lease.leave() : giveBack(lease));
   }
 }
 
-/** From here on there is nothing for post to do. */
+/** Whatever went wrong here, the hosts go on with what they were sent: nothing but a probe can tell. */
+function afterSending(error: unknown, { app }: Operation): OperationError {
+  return new OperationError({
+    reason: 'no-result',
+    outcome: 'unknown',
+    happened: `After the command was sent, this went wrong: ${sentenceOf(error)}`,
+    stateNow: 'The hosts may be at work.',
+    todo: explain('no-result', app).todo,
+    cause: error,
+  });
+}
+
+/** From here on there is nothing for post to do, unless the lease could not be given back. */
 async function giveBack(lease: Lease): Promise<void> {
-  if ((await lease.release()) === 'not ours') warn('The lease was not ours any more when it was given back.');
-  state.ended.save('true');
+  try {
+    if ((await lease.release()) === 'not ours')
+      warn('The lease was not ours any more when it was given back.');
+    state.ended.save('true');
+  } catch (error) {
+    warn(`The lease could not be given back; the post step tries again: ${messageOf(error)}`);
+  }
 }
 
 async function takeLeaseOf({ services, operation, github, instances }: Hold): Promise<Lease> {
@@ -74,7 +107,7 @@ async function takeLeaseOf({ services, operation, github, instances }: Hold): Pr
 async function mayTakeOver(other: Written, hold: Omit<Hold, 'signal'>): Promise<true | string> {
   const ended = await hold.github.attemptHasEnded(other.repository, other.run, other.attempt);
   if (ended === undefined)
-    return 'GitHub does not tell whether that attempt has ended (the job needs actions: read).';
+    return 'GitHub does not tell whether that attempt has ended (the `github-token` needs actions: read).';
   if (!ended) return 'That attempt is still running.';
   const states = await probe(hold.services, hold.operation, hold.instances);
   for (const instance of hold.instances) {

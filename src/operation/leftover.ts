@@ -6,6 +6,7 @@ import { state } from '../action/state.ts';
 import { code, writeSummary } from '../action/summary.ts';
 import { cancelCommand } from '../command/follow.ts';
 import { findCommand } from '../command/send.ts';
+import { type DocumentName, documentParameters } from '../document/parameters.ts';
 import { releaseLeaseOf } from '../lease/lease.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { runCommand } from './command.ts';
@@ -15,9 +16,12 @@ import { settle } from './settle.ts';
 import { summarise } from './summary.ts';
 import { readTold } from './telling.ts';
 
+const documents = Object.keys(documentParameters) as [DocumentName, ...DocumentName[]];
+
 const saved = z.object({
   operation: z.object({
-    ...{ id: z.string(), action: z.string(), app: z.string(), region: z.string(), environment: z.string() },
+    ...{ id: z.string(), action: z.string(), document: z.enum(documents) },
+    ...{ app: z.string(), region: z.string(), environment: z.string() },
     ...{ bucket: z.string(), roleArn: z.optional(z.string()), repository: z.string(), run: z.string() },
     ...{ attempt: z.number(), rollout: z.object({ concurrency: z.number(), errors: z.number() }) },
   }),
@@ -36,13 +40,13 @@ const awaitMs = 200_000;
  * Looks after what main left, because it was cancelled, died, or could not tell: asks for the cancel, awaits it,
  * says the state, and gives the lease back. Does nothing when main ended well.
  */
-export async function lookAfterLeftover(): Promise<void> {
+export async function lookAfterLeftover(open: (operation: Operation) => Services = connect): Promise<void> {
   const left = state.operation.read();
   if (left === '' || state.ended.read() === 'true') return;
   const { operation: read, instances } = saved.parse(JSON.parse(left));
   const { roleArn, ...rest } = read;
   const operation: Operation = { ...rest, ...(roleArn !== undefined && { roleArn }) };
-  const services = connect(operation);
+  const services = open(operation);
   try {
     const outcomes = await endOperation(services, operation, instances);
     await tell(services, operation, outcomes);
@@ -56,11 +60,9 @@ async function endOperation(
   operation: Operation,
   instances: readonly string[],
 ): Promise<readonly InstanceOutcome[]> {
-  const { clients, sleep } = services;
-  const { app, id } = operation;
-  const order = { app, document: 'deploy', parameters: { operation: id } } as const;
-  const command = state.command.read() || (await findCommand(order, { clients, sleep }));
-  if (!command) {
+  const { app } = operation;
+  const command = state.command.read() || (await lookForCommand(services, operation));
+  if (command === 'none') {
     const result = resultOf({
       outcome: 'refused',
       reason: 'cancelled',
@@ -68,21 +70,42 @@ async function endOperation(
     });
     return instances.map((instance) => instanceOutcome(instance, result, false));
   }
-  await phase('Ask for the cancel', () => askForCancel(services, operation, command, instances));
+  const asked = await phase('Ask for the cancel', () =>
+    askForCancel(services, operation, command, instances),
+  );
   const unknown = resultOf({ outcome: 'unknown', reason: 'no-result', app });
-  const open = instances.map((instance) => instanceOutcome(instance, unknown, true));
+  const open = instances.map((instance) => ({
+    ...instanceOutcome(instance, unknown, true),
+    mayBegin: !asked,
+  }));
   const settling = { services, operation, limitMs: awaitMs, neverStarted: 'cancelled' } as const;
   return phase('Await the hosts', () => settle(open, settling));
 }
 
-/** SSM kills only the watchers, and hands the command to nobody else; the work itself reads a request of its own. */
+/** Main may have died between sending and saving: SSM knows. Undefined when it does not tell. */
+async function lookForCommand(services: Services, operation: Operation): Promise<string | undefined> {
+  const { app, document, id } = operation;
+  try {
+    return (await findCommand({ app, document, parameters: { operation: id } }, services)) ?? 'none';
+  } catch (error) {
+    warn(`SSM does not tell whether the command was sent: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/**
+ * SSM kills only the watchers, and hands the command to nobody else; the work itself reads a request of its own, and
+ * a command that is delivered late stops at it. Says whether one of the two was taken.
+ */
 async function askForCancel(
   services: Services,
   operation: Operation,
-  command: string,
+  command: string | undefined,
   instances: readonly string[],
-): Promise<void> {
-  await attempt('SSM could not cancel the command', () => cancelCommand(services.clients.ssm, command));
+): Promise<boolean> {
+  const bySsm =
+    command !== undefined &&
+    (await attempt('SSM could not cancel the command', () => cancelCommand(services.clients.ssm, command)));
   const task = {
     document: 'cancel',
     parameters: { about: operation.id, operation: `cancel-${operation.id}`.slice(0, 120) },
@@ -90,14 +113,20 @@ async function askForCancel(
     instances,
     by: 'name',
   } as const;
-  await attempt('The hosts could not be asked to stop', () => runCommand(services, operation, task));
+  const byHost = await attempt('The hosts could not be asked to stop', () =>
+    runCommand(services, operation, task),
+  );
+  return bySsm || byHost;
 }
 
-async function attempt(what: string, work: () => Promise<unknown>): Promise<void> {
+/** Whether it could be done; a warning says why not. */
+async function attempt(what: string, work: () => Promise<unknown>): Promise<boolean> {
   try {
     await work();
+    return true;
   } catch (error) {
     warn(`${what}: ${messageOf(error)}`);
+    return false;
   }
 }
 

@@ -4,11 +4,14 @@ import { type Bucket, openBucket } from '../aws/bucket.ts';
 import { type Clients, createClients } from '../aws/clients.ts';
 import { type Sleep, sleep } from '../aws/time.ts';
 import type { Environment } from '../config/config.ts';
+import type { DocumentName } from '../document/parameters.ts';
 
 /** One run of one action against one environment: what main knows, and leaves for post. No secret is in it. */
 export interface Operation {
   readonly id: string;
   readonly action: string;
+  /** The host document that it sends to the fleet. */
+  readonly document: DocumentName;
   readonly app: string;
   readonly region: string;
   readonly environment: string;
@@ -23,6 +26,7 @@ export interface Operation {
 
 interface Described {
   readonly action: string;
+  readonly document: DocumentName;
   readonly app: string;
   readonly region: string;
   readonly environment: Environment;
@@ -32,12 +36,13 @@ interface Described {
 
 export function describeOperation(
   job: Job,
-  { action, app, region, environment, roleArn }: Described,
+  { action, document, app, region, environment, roleArn }: Described,
 ): Operation {
   const role = roleArn ?? environment.roleArn;
   return {
     id: operationOf(job, action, environment.name),
     action,
+    document,
     app,
     region,
     environment: environment.name,
@@ -56,6 +61,18 @@ export interface Services {
   readonly bucket: Bucket;
   readonly sleep: Sleep;
   readonly now: () => number;
+}
+
+/** What an operation does to its fleet, the same from sending to the record. */
+export interface Work {
+  readonly services: Services;
+  readonly operation: Operation;
+  /** Every instance that must be accounted for. */
+  readonly instances: readonly string[];
+  /** The release that is to be live, and its commit. */
+  readonly release: { readonly id: string; readonly commit: string };
+  /** What a healthy release answers. */
+  readonly checks: readonly { readonly path: string }[];
 }
 
 /** Opens the account, with credentials of the operation's role that stay in this process. */

@@ -1,3 +1,4 @@
+import { sentenceOf } from '../action/errors.ts';
 import type { Outcome } from '../action/outcomes.ts';
 import { explain, type Reason } from '../action/reasons.ts';
 import { type Result, resultOf } from '../action/result.ts';
@@ -24,6 +25,8 @@ export interface InstanceOutcome {
   readonly details: string;
   /** Whether the host may still be at work. */
   readonly open: boolean;
+  /** Whether SSM may still hand it the command: that it has not begun proves nothing yet. */
+  readonly mayBegin?: boolean;
 }
 
 interface About {
@@ -43,8 +46,18 @@ export function outcomeOf(invocation: Invocation, about: About): InstanceOutcome
       open,
     );
   if (standing === 'never-ran') return plain('refused', reasonOfNeverRan(statusDetails), false);
-  if (!hasEnded(standing)) return plain('unknown', 'unaccounted', true, `SSM still says ${statusDetails}.`);
+  if (!hasEnded(standing)) {
+    const sentence = `SSM still says ${statusDetails}.`;
+    return { ...plain('unknown', 'unaccounted', true, sentence), mayBegin: true };
+  }
   return plain('unknown', 'no-result', true, `SSM says ${statusDetails}, and the host gave no result.`);
+}
+
+/** An instance that has the command, or may have it, and could not be followed. */
+export function unheard(instance: string, app: string, error: unknown): InstanceOutcome {
+  const sentence = `The command was sent, and could not be followed: ${sentenceOf(error)}`;
+  const result = resultOf({ outcome: 'unknown', reason: 'no-result', sentence, app });
+  return { ...instanceOutcome(instance, result, true), mayBegin: true };
 }
 
 function reasonOfNeverRan(statusDetails: string): Reason {

@@ -42,6 +42,8 @@ async function publish(report: Report, result: Result): Promise<void> {
   }
 }
 
-function toOutput({ more: _more, todo: _todo, details: _details, open: _open, ...told }: Told): object {
-  return told;
+/** What others may rely on; the rest is for post, or stands in the summary. */
+function toOutput(told: Told): object {
+  const { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms } = told;
+  return { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms };
 }

@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-ssm';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { mockClient } from 'aws-sdk-client-mock';
-import { findDocument, type Order, sendCommand } from '../../../src/command/send.ts';
+import { findDocument, type Order, PerhapsSentError, sendCommand } from '../../../src/command/send.ts';
 
 const ssm = mockClient(SSMClient);
 beforeEach(() => {
@@ -113,6 +113,19 @@ describe('sending a command', () => {
     ssm.on(SendCommandCommand).rejects(failure('ThrottlingException', 400));
     await expect(sendCommand(order, document, services)).rejects.toThrow('ThrottlingException');
     expect(sent()).toBe(3);
+  });
+
+  test('does not say that nothing was sent when no answer ever came', async () => {
+    ssm.on(SendCommandCommand).rejects(failure('TimeoutError'));
+    ssm.on(ListCommandsCommand).resolves({ Commands: [] });
+    await expect(sendCommand(order, document, services)).rejects.toThrow(PerhapsSentError);
+  });
+
+  test('nor when it was lost, and SSM may not be asked whether it has it', async () => {
+    ssm.on(SendCommandCommand).rejects(failure('TimeoutError'));
+    ssm.on(ListCommandsCommand).rejects(failure('AccessDeniedException', 400));
+    await expect(sendCommand(order, document, services)).rejects.toThrow(PerhapsSentError);
+    expect(sent()).toBe(1);
   });
 
   test.each(['AccessDeniedException', 'InvalidParameters'])('%s is final', async (name) => {

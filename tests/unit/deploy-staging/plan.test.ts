@@ -40,6 +40,7 @@ describe('the plan of a deploy', () => {
       ...{
         id: '42-100-2-deploy-staging',
         action: 'deploy',
+        document: 'deploy',
         app: 'isso',
         region: 'us-east-2',
         environment: 'staging',
@@ -74,6 +75,26 @@ describe('the role', () => {
   ])('in %s with the input %s is %s', (environment, input, role) => {
     expect(planDeploy({ environment, 'role-arn': input }, job, config, release).operation.roleArn).toBe(role);
   });
+});
+
+test('production is refused, whatever understudy.yml says of it: it is promoted to', () => {
+  const { environments } = config;
+  const staging = environments.get('staging');
+  if (!staging) throw new Error('The test has no staging.');
+  const production = new Map([...environments, ['production', { ...staging, name: 'production' }]]);
+  const plan = () =>
+    planDeploy(
+      { ...asked, environment: 'production' },
+      job,
+      { ...config, environments: production },
+      release,
+    );
+  expect(plan).toThrow(
+    expect.objectContaining({
+      reason: 'bad-input',
+      what: expect.stringContaining('promoted to, never deployed to directly'),
+    }),
+  );
 });
 
 test('an environment that understudy.yml does not describe is refused with those that it does', () => {

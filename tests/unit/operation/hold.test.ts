@@ -6,6 +6,7 @@ import {
 } from '@aws-sdk/client-ssm';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { mockClient } from 'aws-sdk-client-mock';
+import { OperationError } from '../../../src/action/errors.ts';
 import { toJson } from '../../../src/aws/bucket.ts';
 import { leaseKey } from '../../../src/lease/lease.ts';
 import { holdingLease } from '../../../src/operation/hold.ts';
@@ -35,12 +36,14 @@ const operation: Operation = {
   ...{
     id: '42-100-1-deploy-staging',
     action: 'deploy',
+    document: 'deploy',
     app: 'isso',
     region: 'us-east-2',
     environment: 'staging',
   },
   ...{ bucket: 'b', rollout: { concurrency: 1, errors: 0 }, repository: 'acme/isso', run: '100', attempt: 1 },
 };
+const refusal = { reason: 'access-denied', stateNow: 'This call changed nothing.', todo: 'Look.' } as const;
 const key = leaseKey('isso', 'staging');
 const held = {
   ...{
@@ -109,9 +112,9 @@ const savedEnded = (): boolean => printed.includes('name=ended::true');
 
 describe('work under the lease', () => {
   test('has its fencing number, and gives the lease back when all hosts have ended', async () => {
-    const value = await holdingLease(hold(), async (lease) => {
+    const value = await holdingLease(hold(), async ({ fence }) => {
       expect(bucket.json(key)).toMatchObject({ state: 'held', operation: operation.id });
-      return { open: false, fence: lease.fence };
+      return { open: false, fence };
     });
     expect(value.fence).toBe(1);
     expect(bucket.json(key)).toMatchObject({ state: 'released' });
@@ -131,9 +134,38 @@ describe('work under the lease', () => {
     expect(savedEnded()).toBe(true);
   });
 
+  test('that fails once its command was sent is unknown, keeps the cause, and leaves the lease to post', async () => {
+    const work = holdingLease(hold(), ({ onSent }) => {
+      onSent('c-1');
+      return Promise.reject(new OperationError({ ...refusal, happened: 'AWS refused the call.' }));
+    });
+    await expect(work).rejects.toMatchObject({
+      ...{
+        outcome: 'unknown',
+        reason: 'no-result',
+        happened: expect.stringContaining('AWS refused the call.'),
+      },
+      todo: expect.stringContaining('`isso-probe` about this operation'),
+    });
+    expect(bucket.json(key)).toMatchObject({ state: 'held' });
+    expect(savedEnded()).toBe(false);
+    expect(printed).toContain('name=command::c-1');
+  });
+
+  test('stays what it is when the lease cannot be given back: post tries again', async () => {
+    await expect(
+      holdingLease(hold(), async () => {
+        bucket.replace = () => Promise.reject(new Error('no network'));
+        return { open: false };
+      }),
+    ).resolves.toEqual({ open: false });
+    expect(printed).toContain('::warning::The lease could not be given back; the post step tries again');
+    expect(savedEnded()).toBe(false);
+  });
+
   test('that is cancelled leaves the lease to post', async () => {
     const job = new AbortController();
-    const work = holdingLease(hold({ signal: job.signal }), async (_lease, signal) => {
+    const work = holdingLease(hold({ signal: job.signal }), async ({ signal }) => {
       job.abort(new Error('cancelled'));
       signal.throwIfAborted();
       return { open: false };

@@ -12,6 +12,7 @@ const operation: Operation = {
   ...{
     id: '42-100-1-deploy-staging',
     action: 'deploy',
+    document: 'deploy',
     app: 'isso',
     region: 'us-east-2',
     environment: 'staging',

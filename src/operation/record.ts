@@ -1,0 +1,40 @@
+import { messageOf } from '../action/errors.ts';
+import type { Job } from '../action/job.ts';
+import { warn } from '../action/log.ts';
+import { succeeded } from '../action/result.ts';
+import { appendEntry } from '../ledger/ledger.ts';
+import { writeReceipt } from '../receipt/receipt.ts';
+import type { Judged } from './judge.ts';
+import type { Work } from './operation.ts';
+import type { Report } from './report.ts';
+
+/** Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven. */
+export async function record(
+  work: Work,
+  judged: Judged,
+  { actor, runUrl }: Pick<Job, 'actor' | 'runUrl'>,
+  { started }: Pick<Report, 'started'>,
+): Promise<void> {
+  const { services, operation, release } = work;
+  const { bucket } = services;
+  const { app, environment, id, action } = operation;
+  const { result, reason, sentence } = judged.result;
+  const until = bucket.now();
+  try {
+    await appendEntry(bucket, {
+      ...{ operation: id, action, app, environment, actor, run: runUrl },
+      ...{ result, reason, sentence, release: release.id, commit: release.commit },
+      seconds: Math.round((services.now() - started) / 1000),
+      instances: judged.instances.map(({ instance, result, reason }) => ({ instance, result, reason })),
+    });
+    if (!succeeded(judged.result)) return;
+    await writeReceipt(bucket, {
+      ...{ app, environment, commit: release.commit, release: release.id, operation: id },
+      ...{ instances: judged.instances.map(({ instance }) => instance), from: until, until },
+    });
+  } catch (error) {
+    warn(
+      `The ledger or the receipt could not be written, so a promotion will lack its proof: ${messageOf(error)}`,
+    );
+  }
+}
