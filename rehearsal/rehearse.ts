@@ -1,4 +1,4 @@
-import { Listr, type ListrTask } from 'listr2';
+import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
 import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
 import { resultTable, type ScenePlayed, writeReport } from './report.ts';
 import { scenes } from './scenes/index.ts';
@@ -54,8 +54,11 @@ const tasks = new Listr<Rehearsal>(
   [
     {
       title: 'Raise the local cloud',
-      task: async (rehearsal) => {
-        rehearsal.cloud = await startCloud({ name: cloudName });
+      task: async (rehearsal, task) => {
+        const onStep = (step: string) => {
+          task.output = step;
+        };
+        rehearsal.cloud = await startCloud({ name: cloudName, onStep });
       },
     },
     {
@@ -82,7 +85,7 @@ const tasks = new Listr<Rehearsal>(
   {
     rendererOptions: {
       collapseSubtasks: false,
-      timer: { condition: true, field: (ms) => `${(ms / 1000).toFixed(1)} s` },
+      timer: { ...PRESET_TIMER, field: (ms) => `${(ms / 1000).toFixed(1)} s` },
     },
     fallbackRenderer: 'simple',
     registerSignalListeners: false,
