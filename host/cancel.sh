@@ -2,6 +2,11 @@
 # Asks operation ABOUT to stop at its next safe point. Killing its watcher would not: the unit does the work.
 # shellcheck shell=bash disable=SC2154
 
+# include library/base.sh
+# include library/journal.sh
+# include library/result.sh
+# include library/guard.sh
+
 action=cancel
 asked=$state/operations/$about
 

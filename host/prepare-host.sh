@@ -3,6 +3,11 @@
 # an operator; CI may not.
 # shellcheck shell=bash disable=SC2154
 
+# include library/base.sh
+# include library/journal.sh
+# include library/result.sh
+# include library/watch.sh
+
 action=prepare-host
 
 # embed units/app.socket as file_app_socket

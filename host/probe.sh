@@ -2,6 +2,13 @@
 # Tells the host's state for an app, and of one operation; it changes nothing.
 # shellcheck shell=bash disable=SC2154
 
+# include library/base.sh
+# include library/journal.sh
+# include library/result.sh
+# include library/guard.sh
+# include library/release.sh
+# include library/health.sh
+
 action=probe
 
 # What is known of operation ABOUT, from its journal alone.

@@ -8,11 +8,12 @@ export type HostOperation = (typeof hostOperations)[number];
 export const documentLimit = 64 * 1024;
 
 const hostFolder = new URL('../../host/', import.meta.url);
+const includeLine = /^# include (\S+)$/;
 const embedLine = /^# embed (\S+) as ([a-z_]+)$/;
 
 /**
- * One self-contained bash script: the parameters, each assigned once in single quotes, then the shared library, then
- * the operation. `# embed FILE as FUNCTION` in a host script becomes a function that prints that file of `host/`.
+ * One self-contained bash script: the parameters, each assigned once in single quotes, then the operation. In a host
+ * script, `# include FILE` stands for that part of `host/`, and `# embed FILE as FUNCTION` for a function that prints it.
  *
  * @param parameters values by name, in order: a document's template gives `{{ name }}`, a test the real values
  * @throws when a value could leave its quotes, or a host script holds what SSM would take for a parameter
@@ -22,7 +23,6 @@ export function compose(operation: HostOperation, parameters: Record<string, str
     '#!/bin/bash',
     'set -euo pipefail',
     ...Object.entries(parameters).map(([name, value]) => `${name}=${quote(value)}`),
-    ...bodyOf('library.sh'),
     ...bodyOf(`${operation}.sh`),
     '',
   ].join('\n');
@@ -37,10 +37,12 @@ function quote(value: string): string {
 function bodyOf(file: string): string[] {
   const [shebang, ...lines] = linesOf(file);
   if (shebang !== '#!/bin/bash') throw new Error(`host/${file} does not begin with #!/bin/bash`);
-  return lines.flatMap(embed);
+  return lines.flatMap(fill);
 }
 
-function embed(line: string): string[] {
+function fill(line: string): string[] {
+  const [, part] = includeLine.exec(line) ?? [];
+  if (part !== undefined) return bodyOf(part);
   const [, file, name] = embedLine.exec(line) ?? [];
   if (file === undefined || name === undefined) return [line];
   const end = `end_of_${name}`;

@@ -1,0 +1,110 @@
+#!/bin/bash
+# Where things are, the host's lock, users, units and the store: what every host script stands on. It runs as root, from the
+# SSM agent (no HOME, cwd /usr/bin) or from systemd. The parameters (app, environment, operation, timeout, ...) are assigned
+# above, by src/document/compose.ts.
+# shellcheck shell=bash disable=SC2154
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LC_ALL=C AWS_PAGER='' AWS_MAX_ATTEMPTS=4
+umask 077
+cd /
+
+settings=/etc/understudy/$app.json
+home=/srv/$app
+state=/var/lib/understudy/$app
+runtime=/run/understudy/$app
+journal=$state/operations/$operation
+unit=understudy-$app-$operation.service
+installed=/usr/local/lib/understudy
+
+now_ms() {
+  local microseconds=${EPOCHREALTIME/./}
+  printf '%s' "$((microseconds / 1000))"
+}
+
+say() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*" >&2; }
+
+# Replaces a file as a whole: after a power cut it is the old one or the new one.
+write_whole() {
+  local target=$1 mode=${2:-0600}
+  cat >"$target.new"
+  chmod "$mode" "$target.new"
+  sync "$target.new"
+  mv -fT "$target.new" "$target"
+  sync "$(dirname "$target")"
+}
+
+lock_host() {
+  exec 9>>"$state/lock"
+  if ! flock --wait "${1:-0}" 9; then
+    return 1
+  fi
+  printf '%s\n' "$operation" >"$state/lock"
+}
+
+# The operation that runs now, or nothing. It looks and does not lock: `probe` changes nothing.
+running_operation() {
+  local holder
+  holder=$(head -n 1 "$state/lock" 2>/dev/null || true)
+  if [[ -n $holder ]] && is_running "understudy-$app-$holder.service"; then
+    printf '%s' "$holder"
+  fi
+}
+
+setting() { jq -r --arg key "$1" '.[$key] | if type == "array" then join(" ") else . end' "$settings"; }
+
+# Runs a command as a user who can gain nothing more: all that touches an app's data runs so (attack 6).
+as_user() {
+  local user=$1
+  shift
+  setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs \
+    --inh-caps=-all --bounding-set=-all \
+    env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C "$@"
+}
+
+unit_state() { systemctl show --property "$2" --value "$1"; }
+
+is_running() { [[ $(unit_state "$1" ActiveState) =~ ^(active|activating|reloading|deactivating)$ ]]; }
+
+instance_id() {
+  local at=http://169.254.169.254/latest token
+  token=$(curl -q --silent --fail --max-time 5 --noproxy '*' --request PUT \
+    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$at/api/token") || return 1
+  curl -q --silent --fail --max-time 5 --noproxy '*' --header "X-aws-ec2-metadata-token: $token" \
+    "$at/meta-data/instance-id"
+}
+
+store() {
+  timeout --kill-after=5 "${store_seconds:-300}" aws --region "$(setting region)" \
+    --cli-connect-timeout 5 --cli-read-timeout 60 "$@"
+}
+
+# Puts an object that must not exist yet.
+put_once() {
+  store s3api put-object --bucket "$(setting bucket)" --key "$2" --body "$1" --if-none-match '*' \
+    --content-type "$3" >/dev/null
+}
+
+free_bytes() { df --output=avail --block-size=1 "$1" | tail -n 1; }
+
+seconds_of() { printf '%d.%03d' "$(($1 / 1000))" "$(($1 % 1000))"; }
+
+# Several properties, one a line, in the order asked for.
+unit_states() {
+  local of=$1 property value
+  local -A found=()
+  shift
+  while IFS='=' read -r property value; do found[$property]=$value; done < <(systemctl show "${@/#/--property=}" "$of")
+  for property in "$@"; do printf '%s\n' "${found[$property]:-}"; done
+}
+
+live_release() {
+  local name
+  name=$(readlink "$home/current" 2>/dev/null) || return 0
+  name=${name##*/}
+  if [[ $name =~ ^[0-9a-f]{12}$ ]]; then
+    printf '%s' "$name"
+  fi
+}
+
+has_socket() { [[ $(setting switch) != restart ]]; }

@@ -1,0 +1,40 @@
+#!/bin/bash
+# Whether this host may be worked on at all: the right app, environment and instance, a fresh fencing number, an open socket.
+# shellcheck shell=bash disable=SC2154
+
+check_host() {
+  local instance
+  [[ $(setting environment) == "$environment" ]] ||
+    refuse wrong-host "This host was prepared for $app in $(setting environment), not in $environment."
+  instance=$(instance_id) || refuse wrong-host 'The instance metadata does not answer, so this host cannot be told.'
+  [[ $instance == "$(setting instance)" ]] ||
+    refuse wrong-host "This host is $instance, but was prepared as $(setting instance): enrol it with $app-prepare-host."
+}
+
+# The fencing number belongs to environment and instance: a machine made from an image starts anew (attack 26).
+check_fence() {
+  local seen=0
+  if [[ -f $state/fence ]]; then
+    seen=$(jq -r --arg environment "$environment" --arg instance "$(setting instance)" \
+      'if .environment == $environment and .instance == $instance then .fence else 0 end' "$state/fence")
+  fi
+  ((fence >= seen)) ||
+    refuse stale-fence "This command carries fencing number $fence, but $seen was seen: a newer holder has the lease."
+  jq -nc --arg environment "$environment" --arg instance "$(setting instance)" --argjson fence "$fence" \
+    '{$environment, $instance, $fence}' | write_whole "$state/fence"
+}
+
+check_socket() {
+  if has_socket && ! systemctl --quiet is-active "$app.socket"; then
+    refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState), so the port is closed: an operator sends $app-prepare-host, which opens it."
+  fi
+}
+
+take_lock() {
+  check_host
+  check_fence
+  check_socket
+}
+
+# A recovery that is at work is waited for; an operation is not.
+take_host() { lock_host 0 || { [[ -z $(running_operation) ]] && lock_host 90; }; }

@@ -1,0 +1,123 @@
+#!/bin/bash
+# Putting back what an operation did, when it failed or died: by its journal, and as often as it takes.
+# shellcheck shell=bash disable=SC2154
+
+# Puts back what this operation did, as far as its journal says that it came. It may be run again at any point.
+# `boot`: no unit runs yet, and the generator will start what `current` names.
+put_back() {
+  local stage=${1:-now} previous
+  previous=$(fact previous)
+  if [[ $stage == now ]]; then
+    stop_rehearsal
+    stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
+    if has_fact exposed; then
+      take_public_back "$previous"
+    fi
+  fi
+  if data_is_to_go_back "$stage"; then
+    put_data_back
+    keep_fact data-back yes
+  fi
+  if [[ $(live_release) == "$short" && -n $previous && $previous != "$short" ]]; then
+    point_current "$previous"
+  fi
+  remove_copy
+  if [[ $stage == now ]]; then
+    systemctl daemon-reload
+    if [[ -n $previous ]]; then start_release "$previous"; fi
+    if has_fact workers-stopped && [[ -n $previous ]]; then start_workers; fi
+  fi
+}
+
+# Only when the new release never held the public port, and nobody can have written since the data was kept:
+# after another boot the old release may have.
+data_is_to_go_back() {
+  has_fact kept && has_fact migrating && ! has_fact exposed && ! has_fact data-back || return 1
+  [[ $1 == boot || $(fact boot) == "$(</proc/sys/kernel/random/boot_id)" ]]
+}
+
+# A migration of live data that stopped half-way is never resumed (attack 11): as before, nothing happened; as
+# the copy's after, it is whole; else we cannot tell. With the data put back there is no question.
+migration_is_unclear() {
+  local now
+  has_fact migrating && ! has_fact migrated && ! has_fact data-back || return 1
+  now=$(schema_below "$(setting user)" "$home/shared")
+  [[ $now != "$(fact schema-before)" && $now != "$(fact schema-after)" ]]
+}
+
+# Judges the host after put_back, and ends the operation.
+conclude_put_back() {
+  local reason=$1 sentence=$2 previous seconds
+  previous=$(fact previous)
+  if [[ -n $previous ]] && ! (verify_old "$previous"); then
+    stop_holder
+    finish failed "$reason" "$sentence Release $previous was put back, but is not healthy: $(failure sentence)" "$(outcome false "$previous")"
+    return
+  fi
+  stop_holder
+  seconds=$(fact load-ms)
+  if has_fact exposed && ! settle "$previous" "$(seconds_of "$((${seconds:-1000} + 200))")"; then
+    finish unknown "$reason" "$sentence Another release's unit keeps coming up on this host." "$(outcome false "$previous")"
+  elif migration_is_unclear; then
+    finish unknown migrate-interrupted "$sentence The migration of the live data stopped half-way: its schema is neither the old nor the new. ${previous:+Release $previous serves on. }Compare it with the backup in $backup/before, and restore that or finish the migration by hand." "$(outcome true "$previous")"
+  elif [[ -n $previous ]]; then
+    finish reverted "$reason" "$sentence Release $previous serves and is healthy." "$(outcome true "$previous")"
+  else
+    finish failed "$reason" "$sentence No release was live before, and none is now." "$(outcome false '')"
+  fi
+}
+
+verify_old() {
+  set -e
+  await_healthy old "$app@$1.service" 60000
+}
+
+# What died before us is put right first, under our lock.
+recover_others() {
+  local other
+  for other in "$state"/operations/*/; do
+    other=${other%/}
+    if [[ $other != "$journal" && -f $other/journal.jsonl && -f $other/script && ! -f $other/line ]]; then
+      UNDERSTUDY_LOCKED=yes /bin/bash "$other/script" recover now >>"$other/log" 2>&1 || true
+    fi
+  done
+}
+
+# Finishes this operation after its death. What `current` names is the truth: with the new release there, the
+# operation is carried to its end; else everything is put back.
+recover() {
+  local stage=$1 reason=interrupted stopped
+  if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
+    lock_host 60 || exit 0
+  fi
+  stopped=$(current_step)
+  (($(time_left_ms) > 0)) || reason=timed-out
+  say "recovery ($stage): died in step $stopped"
+  keep_fact interrupted "$stopped"
+  if [[ $(live_release) == "$short" && $(fact previous) != "$short" ]]; then
+    [[ $stage == boot ]] || finish_forward
+  else
+    put_back "$stage"
+    [[ $stage == boot ]] || conclude_put_back "$reason" "The operation died in step ${stopped:-none}."
+  fi
+}
+
+finish_forward() {
+  systemctl daemon-reload
+  start_release "$short"
+  if (await_forward); then
+    finish_deployed ' The operation was interrupted after the switch and finished by recovery.'
+  else
+    keep_fact exposed "$(now_ms)"
+    put_back
+    conclude_put_back interrupted "The operation died after the switch, and release $short is not healthy."
+  fi
+}
+
+await_forward() {
+  set -e
+  await_healthy public "$app@$short.service" 60000
+  stop_holder
+  settle "$short" 0
+  start_workers
+}

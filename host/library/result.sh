@@ -1,0 +1,79 @@
+#!/bin/bash
+# What an operation tells in the end: the result line, the details, the log, with nothing secret in them.
+# shellcheck shell=bash disable=SC2154
+
+# Takes the values of the app's environment out of what leaves the host, literally. Values of fewer than 4
+# characters stay: without them no text would be left.
+# shellcheck disable=SC2016
+redaction='
+  def redacted: reduce ($values | add // [] | map(split("\n")[] | select(length >= 4)) | sort_by(-length)[]) as $value
+    (.; split($value) | join("[redacted]"));'
+
+values_file() { if [[ -s $runtime/values.json ]]; then echo "$runtime/values.json"; else echo /dev/null; fi; }
+
+redact() { jq -Rrs --slurpfile values "$(values_file)" "$redaction redacted"; }
+
+redact_json() {
+  jq -ac --slurpfile values "$(values_file)" "$redaction walk(if type == \"string\" then redacted else . end)"
+}
+
+# Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]
+finish() {
+  local result=$1 reason=$2 sentence=$3 more=${4:-'{}'} digest=''
+  sentence=$(printf '%s' "$sentence" | tr '\n' ' ' | cut -c 1-700)
+  [[ -f $journal/checks.jsonl ]] || : >"$journal/checks.jsonl"
+  [[ -f $journal/excerpt ]] || : >"$journal/excerpt"
+  jq -nac --arg action "$action" --arg operation "$operation" --arg result "$result" --arg reason "$reason" \
+    --arg instance "$(setting instance 2>/dev/null || true)" --arg sentence "$sentence" --argjson more "$more" '
+    {schema: 1, $action, $operation, $result, $reason, $instance} + $more + {$sentence}' | redact_json >"$journal/fields"
+  jq -nac --slurpfile fields "$journal/fields" --slurpfile journal <(journal_lines) \
+    --slurpfile checks "$journal/checks.jsonl" --rawfile log "$journal/excerpt" '
+    $fields[0] + {
+      steps: [$journal[] | select(.event == "started") as $begun
+        | [$journal[] | select(.event == "ended" and .step == $begun.step and .at >= $begun.at)][0] as $finish
+        | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false), note: ($finish.note // "")}],
+      $checks, log: ($log | split("\n") | map(select(length > 0)))}' | redact_json >"$journal/details"
+  if [[ -f $settings ]]; then
+    digest=$(upload_results) || digest=''
+  fi
+  jq -ac --arg details "$digest" '. + {$details}' "$journal/fields" | write_whole "$journal/line"
+  say "$result $reason: $sentence"
+  printf '%s' "${journal##*/}" >"$state/last"
+}
+
+upload_results() {
+  local key
+  key=$app/$environment/$operation/$(setting instance)
+  # One key a run: a repeat of an operation that was not done leaves the first one's object as it is.
+  if put_once "$journal/details" "results/$key.json" application/json; then
+    sha256sum <"$journal/details" | cut -d ' ' -f 1
+  fi
+  if [[ -s $journal/log ]]; then
+    redact <"$journal/log" >"$journal/log.redacted"
+    put_once "$journal/log.redacted" "logs/$key.log" text/plain || say 'The log could not be stored.'
+    rm -f "$journal/log.redacted"
+  fi
+}
+
+exit_code_of() {
+  case $1 in
+  done | unchanged) echo 0 ;;
+  reverted) echo 1 ;;
+  refused) echo 2 ;;
+  failed) echo 3 ;;
+  *) echo 4 ;;
+  esac
+}
+
+# Prints a result line as the first of stdout and leaves. Never with 137, 168, 169 or 194: the agent reads those.
+tell_and_exit() {
+  printf 'UNDERSTUDY_RESULT %s\n' "$1"
+  exit "$(exit_code_of "$(jq -r .result <<<"$1")")"
+}
+
+# A result without an operation: nothing was begun, nothing is kept.
+tell_only() {
+  tell_and_exit "$(jq -nac --arg action "$action" --arg operation "$operation" --arg result "$1" --arg reason "$2" \
+    --arg sentence "$3" --argjson more "${4:-"{}"}" \
+    '{schema: 1, $action, $operation, $result, $reason} + $more + {$sentence, details: ""}')"
+}

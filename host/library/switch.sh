@@ -1,0 +1,117 @@
+#!/bin/bash
+# Exchanging one release for another on the public socket: overlap, pause or restart.
+# shellcheck shell=bash disable=SC2154
+
+stop_units() { # in this order: a socket before its service, or a waiting request starts it again (attack 2)
+  local one
+  for one in "$@"; do systemctl stop "$one" 2>/dev/null || true; done
+  systemctl reset-failed "$@" 2>/dev/null || true
+}
+
+stop_release() {
+  if has_socket; then stop_units "$app-probe@$1.socket"; fi
+  stop_units "$app@$1.service"
+}
+
+# Also for one that is up, or is being stopped: a socket does not start beside its service, so that stops first.
+start_release() {
+  if has_socket && ! systemctl --quiet is-active "$app-probe@$1.socket"; then
+    systemctl stop "$app@$1.service"
+    systemctl start "$app-probe@$1.socket"
+  fi
+  systemctl reset-failed "$app@$1.service" 2>/dev/null || true
+  systemctl start --no-block "$app@$1.service"
+}
+
+start_workers() {
+  local worker
+  for worker in $(setting workers); do systemctl start --no-block "$app-worker@$worker.service"; done
+}
+
+stop_workers() {
+  local worker
+  for worker in $(setting workers); do systemctl stop "$app-worker@$worker.service"; done
+}
+
+hold() {
+  local previous
+  previous=$(fact previous)
+  keep_fact held "$(now_ms)"
+  if has_socket; then systemctl start "$app-pause.service"; fi
+  if [[ -n $previous ]]; then stop_release "$previous"; fi
+  install -d -m 0700 -o "$(setting user)" "$backup/kept"
+  back_up_databases "$backup/kept" quick_check
+  keep_fact kept yes
+}
+
+switch() {
+  case $(setting switch) in
+  overlap) switch_by_overlap ;;
+  pause) switch_by_pause ;;
+  restart) expose ;;
+  esac
+}
+
+# From here on users may meet the new release.
+expose() {
+  keep_fact exposed "$(now_ms)"
+  start_release "$short"
+  await_holding_public "$short"
+}
+
+switch_by_overlap() {
+  expose
+  await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
+  systemctl stop "$app-pause.service"
+  if [[ -n $(fact previous) ]]; then stop_release "$(fact previous)"; fi
+}
+
+switch_by_pause() {
+  systemctl start "$app-alone@$short.socket"
+  systemctl start --no-block "$app-alone@$short.service"
+  await_healthy probe "$app-alone@$short.service" "$(start_timeout_ms)"
+  stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
+  expose
+  await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
+  keep_fact answered "$(now_ms)"
+  systemctl stop "$app-pause.service"
+}
+
+# True when no other release's unit is up, now and after the given seconds; stops those that are.
+settle() {
+  local keep=$1 seconds=$2 tries=0 other
+  while ((tries++ < 4)); do
+    while IFS= read -r other; do stop_release "$other"; done < <(other_releases "$keep")
+    sleep "$seconds"
+    if [[ -z $(other_releases "$keep") ]]; then return 0; fi
+  done
+  return 1
+}
+
+other_releases() {
+  local name
+  systemctl list-units --all --plain --no-legend --state=active,activating,reloading,deactivating "$app@*.service" |
+    while read -r name _; do
+      name=$(release_of_unit "$name")
+      [[ $name == "$1" ]] || printf '%s\n' "$name"
+    done
+}
+
+# Overlap: the old one comes up beside the new one before that stops; else the holder keeps the port meanwhile.
+take_public_back() {
+  local previous=$1 until
+  if has_socket && [[ -z $previous || $(setting switch) == pause ]]; then systemctl start "$app-pause.service"; fi
+  if [[ -n $previous && $(setting switch) == overlap ]]; then
+    start_release "$previous"
+    until=$(($(now_ms) + 60000))
+    while [[ -n $(process_problem public "$app@$previous.service") ]] || ! answers_now probe "$previous"; do
+      (($(now_ms) < until)) || break
+      sleep 0.2
+    done
+  fi
+  stop_release "$short"
+}
+
+stop_holder() {
+  if has_socket; then systemctl stop "$app-pause.service" 2>/dev/null || true; fi
+}
