@@ -29,6 +29,8 @@ async function play(scene: Scene, stage: Stage): Promise<void> {
     played.push({ name: scene.name, passed: true, seconds: seconds(), ...outcome });
     stage.say(outcome.note);
   } catch (error) {
+    // What a scene says that was stopped in the middle is no news.
+    stop.signal.throwIfAborted();
     const note = error instanceof Error ? error.message : String(error);
     const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0, summary: '' };
     played.push({ name: scene.name, passed: false, seconds: seconds(), ...nothing, note });
@@ -44,11 +46,16 @@ function sceneTask(scene: Scene): ListrTask<Rehearsal> {
       const say = (line: string) => {
         task.output = line;
       };
+      const sayStopping = () => say('stopping: the run under way is cancelled');
+      stop.signal.addEventListener('abort', sayStopping);
       await play(scene, { cloud: opened(cloud), isso: opened(isso), chatmrpt: opened(chatmrpt), say });
+      stop.signal.removeEventListener('abort', sayStopping);
     },
     rendererOptions: { persistentOutput: true },
   };
 }
+
+const timer = { ...PRESET_TIMER, field: (ms: number) => `${(ms / 1000).toFixed(1)} s` };
 
 const tasks = new Listr<Rehearsal>(
   [
@@ -66,7 +73,8 @@ const tasks = new Listr<Rehearsal>(
       task: (_, task) =>
         task.newListr<Rehearsal>(
           (['isso', 'chatmrpt'] as const).map((app) => ({
-            title: app,
+            title: `staging for ${app}`,
+            skip: () => stop.signal.aborted,
             task: async (rehearsal, subtask) => {
               const staging = await Staging.open(opened(rehearsal.cloud), app, stop.signal);
               rehearsal[app] = staging;
@@ -83,25 +91,29 @@ const tasks = new Listr<Rehearsal>(
     },
   ],
   {
-    rendererOptions: {
-      collapseSubtasks: false,
-      timer: { ...PRESET_TIMER, field: (ms) => `${(ms / 1000).toFixed(1)} s` },
-    },
+    rendererOptions: { collapseSubtasks: false, timer },
     fallbackRenderer: 'simple',
+    fallbackRendererOptions: { timer },
     registerSignalListeners: false,
   },
 );
 
-const interrupted = new Promise<never>((_, reject) => {
+/** The longest that a stopped run may take to end by itself: GitHub's own patience, and the post step's work. */
+const stopLimitMs = 30_000;
+
+/** Rejects when the rehearsal was stopped and does not come to its end. */
+const stuck = new Promise<never>((_, reject) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      stop.abort();
-      reject(new Error(`stopped by ${signal}`));
+    // Not once: Ctrl-C comes twice, from the terminal and from npm, and the second must not end the cleaning up.
+    process.on(signal, () => {
+      stop.abort(new Error(`stopped by ${signal}`));
+      setTimeout(() => reject(stop.signal.reason), stopLimitMs).unref();
     });
   }
 });
 try {
-  await Promise.race([tasks.run({}), interrupted]);
+  await Promise.race([tasks.run({}), stuck]);
+  stop.signal.throwIfAborted();
 } catch (error) {
   console.error(`\nThe rehearsal ended early: ${error instanceof Error ? error.message : error}`);
 } finally {
