@@ -25,13 +25,18 @@ afterAll(async () => {
 const onlyLive = 'time.sleep(0 if rehearsal else 60)';
 const liveOnly = (command: string) => `[[ -n \${UNDERSTUDY_REHEARSAL:-} ]] || { ${command}; }`;
 
-/** Holds `systemctl daemon-reload` up while the file is there: between the rename of \`current\` and the reload. */
-const holdReload = `cat >/usr/local/sbin/systemctl <<'END'
+/** Holds every systemctl whose words begin so, before it is run, until the power or the file is gone. */
+const holdAt = (words: string) => `cat >/usr/local/sbin/systemctl <<'END'
 #!/bin/sh
-while [ "$1" = daemon-reload ] && [ -e /run/hold-reload ]; do touch /run/reload-held; sleep 0.1; done
+while [ -e /run/hold-at ]; do
+  case "$*" in "$(cat /run/hold-at)"*) touch /run/held; sleep 0.1 ;; *) break ;; esac
+done
 exec /usr/bin/systemctl "$@"
 END
-chmod 755 /usr/local/sbin/systemctl; rm -f /run/reload-held; touch /run/hold-reload`;
+chmod 755 /usr/local/sbin/systemctl; rm -f /run/held; echo '${words}' >/run/hold-at`;
+
+const kill = (operation: string) =>
+  `/usr/bin/systemctl kill --signal=KILL understudy-shop-${operation}.service; rm -f /run/hold-at`;
 
 async function whatIsLeft(): Promise<string> {
   return host.shell(
@@ -44,24 +49,30 @@ describe('an operation killed with -9', () => {
     await host.sql('DELETE FROM notes; INSERT INTO notes VALUES (42)');
   });
 
-  const cases: [string, Variant][] = [
-    ['prepare', { version: 'p', prepare: 'sleep 60' }],
-    ['rehearse-migrate', { version: 'r', migrate: 'sleep 60' }],
-    ['rehearse', { version: 's', atImport: 'time.sleep(60)' }],
-    ['migrate', { version: 'm', migrate: liveOnly(`${addTable('half')}\nsleep 60`) }],
-    ['switch', { version: 'w', migrate: addTable('whole'), atImport: onlyLive }],
+  const hook = "pgrep -xf 'sleep 60'";
+  const cases: [step: string, begun: string, Variant][] = [
+    ['prepare', hook, { version: 'p', prepare: 'sleep 60' }],
+    ['rehearse-migrate', hook, { version: 'r', migrate: 'sleep 60' }],
+    ['rehearse', 'pgrep -u shop-rehearse python3', { version: 's', atImport: 'time.sleep(60)' }],
+    ['migrate', 'true', { version: 'h', migrate: liveOnly('sleep 60') }],
+    ['migrate', hook, { version: 'm', migrate: liveOnly(`${addTable('half')}\nsleep 60`) }],
+    [
+      'switch',
+      'systemctl is-active shop-alone@*',
+      { version: 'w', migrate: addTable('whole'), atImport: onlyLive },
+    ],
   ];
 
   test.each(cases)(
     'in %s is put back by the host itself, and the watcher tells it',
-    async (step, variant) => {
+    async (step, begun, variant) => {
       const before = await host.sql('.dump');
       const operation = host.operation();
       const release = await host.store(variant);
       const running = host.deployStored(release, { operation });
       await host.untilStep(operation, step);
-      await host.shell('sleep 0.7');
-      await host.shell(`systemctl kill --signal=KILL understudy-shop-${operation}.service`);
+      await host.until(begun);
+      await host.shell(kill(operation));
       expect(await running).toMatchObject({
         ...{ result: 'reverted', reason: 'interrupted', met: false, healthy: true, previous: live, code: 1 },
       });
@@ -92,6 +103,25 @@ describe('an operation killed with -9', () => {
   });
 });
 
+describe('an operation killed between two commands of its switch by pause', () => {
+  test.each([
+    ['the old one has lost its probe and still runs', `stop shop@`, false],
+    ['the new one is about to get the port', 'start --no-block shop@', true],
+  ])('when %s', async (_, words, met) => {
+    const before = await host.sql('.dump');
+    await host.shell(holdAt(words));
+    const operation = host.operation();
+    const release = await host.store({ version: words, migrate: addTable('midway') });
+    const running = host.deployStored(release, { operation });
+    await host.until('test -e /run/held');
+    await host.shell(kill(operation));
+    expect(await running).toMatchObject({ result: 'reverted', reason: 'interrupted', met, previous: live });
+    expect(await host.units()).toEqual([`shop@${live}.service`]);
+    // Once the new one may have been met, what was written to the data since is kept.
+    if (!met) expect(await host.sql('.dump')).toBe(before);
+  });
+});
+
 describe('a power cut', () => {
   test('in the middle of a live migration: the old data and the old release come up alone', async () => {
     const before = await host.sql('.dump');
@@ -115,11 +145,11 @@ describe('a power cut', () => {
   });
 
   test('between the rename of `current` and the reload: what `current` names comes up alone', async () => {
-    await host.shell(holdReload);
+    await host.shell(holdAt('daemon-reload'));
     const operation = host.operation();
     const release = await host.store({ version: 'renamed' });
     const running = host.deployStored(release, { operation }).catch(() => undefined);
-    await host.until('test -e /run/reload-held');
+    await host.until('test -e /run/held');
     await host.cutPower();
     await running;
     await host.until(`test -f /var/lib/understudy/shop/operations/${operation}/line`);
@@ -151,6 +181,23 @@ describe('by overlap', () => {
     await host.prepare({ switch: 'overlap' });
   });
 
+  test('a switch killed when the new one has the port and the old one is about to stop', async () => {
+    await host.shell(holdAt('stop shop@'));
+    const operation = host.operation();
+    const running = host.deployStored(await host.store({ version: 'beside' }), { operation });
+    await host.until('test -e /run/held');
+    const load = host.load();
+    await host.shell(kill(operation));
+    expect(await running).toMatchObject({
+      result: 'reverted',
+      reason: 'interrupted',
+      met: true,
+      healthy: true,
+    });
+    expect((await load.stop()).lost).toEqual({});
+    expect(await host.units()).toEqual([`shop@${live}.service`]);
+  });
+
   test.each([
     ['whole', `${addTable('over1')}\nsleep 60`, { result: 'reverted', reason: 'interrupted' }],
     ['not begun', `sleep 60\n${addTable('over2')}`, { result: 'reverted', reason: 'interrupted' }],
@@ -166,7 +213,7 @@ describe('by overlap', () => {
     const running = host.deployStored(await host.store({ version: 'over', migrate }), { operation });
     await host.untilStep(operation, 'migrate');
     await host.until("pgrep -xf 'sleep 60'");
-    await host.shell(`systemctl kill --signal=KILL understudy-shop-${operation}.service`);
+    await host.shell(kill(operation));
     expect(await running).toMatchObject({ ...wanted, met: false, healthy: true });
     expect(await host.units()).toEqual([`shop@${live}.service`]);
   });
