@@ -106,8 +106,9 @@ const stuck = new Promise<never>((_, reject) => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     // Not once: Ctrl-C comes twice, from the terminal and from npm, and the second must not end the cleaning up.
     process.on(signal, () => {
-      stop.abort(new Error(`stopped by ${signal}`));
-      setTimeout(() => reject(stop.signal.reason), stopLimitMs).unref();
+      const reason = new Error(`stopped by ${signal}`);
+      stop.abort(reason);
+      setTimeout(() => reject(reason), stopLimitMs).unref();
     });
   }
 });
