@@ -59,9 +59,9 @@ const stages: readonly Stage[] = [
   { name: 'unit', limit: 300, play: (signal) => jest('tests/unit', 2, signal) },
   { name: 'contract', limit: 300, play: (signal) => jest('tests/contract', 2, signal) },
   { name: 'dist', limit: 300, play: checkDist },
-  { name: 'cloud', limit: 900, play: asRoot((signal) => jest('tests/cloud', 1, signal)) },
-  { name: 'host', limit: 900, play: asRoot((signal) => jest('tests/host', 1, signal)) },
-  { name: 'end-to-end', limit: 1200, play: asRoot((signal) => jest('tests/end-to-end', 1, signal)) },
+  { name: 'cloud', limit: 900, play: asRoot((signal) => jest('tests/cloud', 2, signal)) },
+  { name: 'host', limit: 900, play: asRoot((signal) => jest('tests/host', 2, signal)) },
+  { name: 'end-to-end', limit: 1200, play: asRoot((signal) => jest('tests/end-to-end', 2, signal)) },
 ];
 
 /** Hosts are real ones: they need mounts, namespaces and cgroups. */

@@ -38,7 +38,7 @@ export function summarise({ title, result, facts, instances }: Account): string 
     escapeMarkdown(result.sentence),
   ];
   if (!succeeded(result)) parts.push(`**What to do next:** ${escapeMarkdown(result.todo)}`);
-  parts.push(factTable(facts));
+  if (facts.length > 0) parts.push(factTable(facts));
   parts.push(...instances.map((instance) => describeInstance(instance, instances.length === 1)));
   return `${parts.join('\n\n')}\n`;
 }
