@@ -5,16 +5,13 @@
 # include library/base.sh
 # include library/journal.sh
 # include library/result.sh
-# include library/guard.sh
+# include library/require-host.sh
 
 action=cancel
 asked=$state/operations/$about
 
-if [[ ! -f $settings ]]; then
-  tell_only refused not-prepared "This host was never prepared for $app."
-elif [[ $(setting environment) != "$environment" ]]; then
-  tell_only refused wrong-host "This host was prepared for $app in $(setting environment), not in $environment."
-elif [[ -f $asked/line ]]; then
+require_host
+if [[ -f $asked/line ]]; then
   tell_only unchanged already-ended "Operation $about has ended: $(jq -r '"\(.result), \(.reason)"' "$asked/line")."
 fi
 # Also before it has begun: a command that is delivered late then stops at its first step.

@@ -7,6 +7,7 @@
 # include library/journal.sh
 # include library/result.sh
 # include library/watch.sh
+# include library/release.sh
 
 action=prepare-host
 
@@ -26,8 +27,11 @@ action=prepare-host
 # embed units/understudy-logrotate.service as file_logrotate_service
 # embed units/understudy-logrotate.timer as file_logrotate_timer
 # embed units/metadata.nft as file_metadata
+# embed units/nftables.conf as file_nftables
+# embed units/firewall.sh as file_firewall
 # embed units/logrotate.conf as file_logrotate
 # embed units/generator.sh as file_generator
+# embed units/boot.sh as file_boot
 # embed units/recover.sh as file_recover
 # embed units/environment.sh as file_environment
 
@@ -49,17 +53,28 @@ check_tools() {
     "The host's aws ($(aws --version 2>&1 | cut -d ' ' -f 1)) has no 'put-object --if-none-match': install version 2.18 or later, or 1.35."
 }
 
+# An app named shop-worker would take the units of the workers of shop.
+check_name() {
+  [[ ! $app =~ ^understudy(-|$)|-(alone|probe|rehearse|worker|pause)$ ]] || refuse_host \
+    'The name of an app may not be or begin with understudy, nor end in -alone, -probe, -rehearse, -worker or -pause: its units would be those of another.'
+}
+
 check_place() {
   local other
+  # Root works below them, and systemd waits for the volumes they lie on: by their names, not by where a link leads.
+  for other in "$home" "$state"; do
+    [[ $(realpath --canonicalize-missing "$other") == "$other" ]] ||
+      refuse_host "$other leads elsewhere by a symbolic link: mount a volume there instead."
+  done
   if [[ ! -f $settings && -d $home && -n $(ls -A "$home") ]]; then
     refuse_host "$home exists and is not ours: move it away."
   fi
-  for other in "/usr/lib/systemd/system/$app."{service,socket} "/etc/systemd/system/$app.service"; do
+  for other in {/usr,}/lib/systemd/system/"$app"{.service,.socket,@.service,@.socket} "/etc/systemd/system/$app.service"; do
     [[ ! -e $other ]] || refuse_host "The host has a unit $other already: choose another name for the app."
   done
-  if [[ ! -f $settings && -e /etc/systemd/system/$app.socket ]]; then
-    refuse_host "The host has a unit $app.socket already, which is not ours."
-  fi
+  for other in /etc/systemd/system/"$app"{.socket,@.service}; do
+    [[ -f $settings || ! -e $other ]] || refuse_host "The host has a unit $other already, which is not ours."
+  done
   for other in /etc/understudy/*.json; do
     [[ -f $other && $other != "$settings" ]] || continue
     [[ $(jq .port "$other") != "$port" ]] || refuse_host "Port $port belongs to the app $(basename "$other" .json)."
@@ -67,6 +82,7 @@ check_place() {
   if [[ -n $(ss --no-header --listening --tcp --numeric "sport = :$port") ]] && ! is_ours "$port"; then
     refuse_host "Port $port is held by another program: $(ss --no-header --listening --tcp --numeric --processes "sport = :$port" | grep -o 'users:.*' | head -n 1)."
   fi
+  instance_id >/dev/null || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
   if id "$user" >/dev/null 2>&1 && (($(id -u "$user") == 0)); then refuse_host 'The app may not run as root.'; fi
   [[ $user != understudy-build && $user != "$app-rehearse" ]] || refuse_host "The user $user has another use."
 }
@@ -93,7 +109,7 @@ make_users() {
 
 make_folders() {
   install -d -m 0755 "$home" "$home/releases" /etc/understudy /etc/understudy/logrotate.d /var/lib/understudy "$installed" \
-    /etc/systemd/system-generators
+    /etc/systemd/system-generators /etc/systemd/system/nftables.service.d
   install -d -m 0711 "$state"
   install -d -m 0700 "$state/operations"
   if [[ ! -d $home/shared ]]; then
@@ -125,10 +141,13 @@ lay_file() { # TARGET MODE FUNCTION
 
 lay_files() {
   local units=/etc/systemd/system
+  lay_file "$installed/boot" 0755 file_boot
   lay_file "$installed/recover" 0755 file_recover
   lay_file "$installed/environment" 0755 file_environment
   lay_file /etc/systemd/system-generators/understudy 0755 file_generator
+  lay_file "$installed/firewall" 0755 file_firewall
   lay_file /etc/understudy/metadata.nft 0644 file_metadata
+  lay_file "$units/nftables.service.d/understudy.conf" 0644 file_nftables
   lay_file "/etc/understudy/logrotate.d/$app.conf" 0644 file_logrotate
   lay_file "/etc/tmpfiles.d/understudy-$app.conf" 0644 file_tmpfiles
   lay_file "$units/understudy-boot@.service" 0644 file_boot_service
@@ -154,7 +173,7 @@ file_tmpfiles() { printf 'd /run/understudy 0755 root root -\nd /run/understudy/
 # What root believes from now on.
 lay_settings() {
   local instance wanted
-  instance=$(instance_id) || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
+  instance=$(instance_id)
   wanted=$(jq -nSc --arg app "$app" --arg environment "$environment" --arg instance "$instance" --arg region "$region" \
     --arg bucket "$bucket" --arg user "$user" --argjson port "$port" --arg switch "$switch" --argjson notify "$notify" \
     --arg workers "$workers" '{schema: 1, $app, $environment, $instance, $region, $bucket, $user, $port, $switch, $notify,
@@ -166,11 +185,48 @@ lay_settings() {
 
 raise_units() {
   systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
+  if [[ $switch == restart ]]; then drop_sockets; fi
   systemctl daemon-reload # also after a run that died just before it
   enable_unit understudy-firewall.service
   enable_unit understudy-logrotate.timer
-  if fact_is_any "/etc/understudy/metadata.nft"; then systemctl restart understudy-firewall.service; fi
+  raise_firewall
+  systemctl start "understudy-boot@$app.service"
+  stop_old_workers
   if [[ $switch != restart ]]; then raise_socket; fi
+}
+
+# By a reload: a restart would restart the apps, which require it.
+raise_firewall() {
+  if ! fact_is_any /etc/understudy/metadata.nft && "$installed/firewall" check; then return; fi
+  systemctl reload understudy-firewall.service
+  keep_fact changed understudy-firewall.service
+}
+
+# A worker that is listed no more, or under another name.
+stop_old_workers() {
+  local name
+  while read -r name _; do
+    [[ ,$workers, != *",$(instance_of "$name"),"* ]] || continue
+    systemctl stop "$name"
+    systemctl reset-failed "$name" 2>/dev/null || true
+    keep_fact changed "$name"
+  done < <(systemctl list-units --all --plain --no-legend --state=active,activating,reloading,deactivating,failed "$app-worker@*.service")
+}
+
+instance_of() {
+  local name=${1#*@}
+  printf '%s' "${name%.service}"
+}
+
+# Under `restart` the app binds the port itself, so systemd lets go of it. The live release has it until it ends.
+drop_sockets() {
+  local name units=/etc/systemd/system
+  for name in "$app-"{probe,alone,rehearse}@.socket "$app-alone@.service" "$app-pause.service" "$app.socket"; do
+    [[ -e $units/$name ]] || continue
+    systemctl stop "${name/@./@*.}"
+    rm -f "$units/$name"
+    keep_fact changed "$units/$name"
+  done
 }
 
 enable_unit() {
@@ -196,21 +252,21 @@ raise_socket() {
 
 # Users, hooks and apps must not reach the metadata: tried, not believed.
 check_firewall() {
-  if as_user nobody curl -q --silent --max-time 3 --noproxy '*' --output /dev/null http://169.254.169.254/latest/meta-data/; then
-    refuse_host 'Other users than root still reach the instance metadata.'
-  fi
-  instance_id >/dev/null || refuse_host 'Root no longer reaches the instance metadata.'
+  local problem
+  problem=$("$installed/firewall" check 2>&1) || fail prepare-host-failed "$problem"
+  instance_id >/dev/null || fail prepare-host-failed 'Root no longer reaches the instance metadata.'
 }
 
 # ---- the story --------------------------------------------------------------------------------------------
 
 give_up() {
-  finish "$(failure result)" "$(failure reason | grep . || echo unrecognised-host)" "$(failure sentence)"
+  finish "$(failure result)" "$(failure reason | grep . || echo prepare-host-failed)" "$(failure sentence)"
   exit 0
 }
 
 work() {
   install -d -m 0711 "$state"
+  recover_first
   if ! lock_host 0; then
     finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host."
     return
@@ -230,7 +286,16 @@ work() {
   fi
 }
 
+# Before the lock is ours, by which whoever starts the app would take the data to be in our charge.
+recover_first() {
+  if [[ ! -f $settings ]] || systemctl start "understudy-boot@$app.service"; then return; fi
+  finish failed prepare-host-failed \
+    "What a dead operation left in the data could not be put right: on the host, see journalctl --unit understudy-boot@$app."
+  exit 0
+}
+
 recognise() {
+  check_name
   check_tools
   check_place
 }

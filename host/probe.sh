@@ -5,11 +5,13 @@
 # include library/base.sh
 # include library/journal.sh
 # include library/result.sh
-# include library/guard.sh
+# include library/require-host.sh
 # include library/release.sh
 # include library/health.sh
+# include library/switch.sh
 
 action=probe
+excerpts=off # no answer is told, only whether it was right
 
 # What is known of operation ABOUT, from its journal alone.
 tell_about() {
@@ -28,23 +30,8 @@ tell_about() {
     '{$operation, $state, $step} + (if $result == null then {} else {$result} end)'
 }
 
-# Whether the live release answers its checks on the public port now.
-is_healthy() {
-  local live=$1 check path seconds answer main port
-  main=$(unit_state "$app@$live.service" MainPID)
-  ((${main:-0} > 0)) || return 1
-  [[ $(readlink "/proc/$main/cwd")/ == "$home/releases/$live"/* ]] || return 1
-  port=$(setting port)
-  while IFS= read -r check; do
-    path=$(jq -r .path <<<"$check")
-    seconds=$(jq -r '(.timeout_ms // 5000) / 1000' <<<"$check")
-    answer=$(as_user "$(setting user)" curl -q --silent --globoff --path-as-is --proto =http --noproxy '*' --output /dev/null \
-      --max-time "$seconds" --header 'Host: localhost' --write-out '%{http_code} %{content_type}' "http://127.0.0.1:$port$path") || return 1
-    jq -e --arg answer "$answer" '($answer | split(" ")) as [$status, $type]
-      | ($status | tonumber) == (.status // 200)
-        and (.type == null or ($type | split(";")[0] | ascii_downcase) == (.type | ascii_downcase))' <<<"$check" >/dev/null || return 1
-  done < <(jq -c '.checks[]?' "$home/releases/$live/.understudy/release.json")
-}
+# Whether the live release holds the public port and answers its checks there now.
+is_healthy() { [[ -z $(process_problem public "$app@$1.service") ]] && answers_now public "$1"; }
 
 probe() {
   local live commit='' healthy=false fence=0 about='{}' running
@@ -63,9 +50,5 @@ probe() {
 
 # shellcheck disable=SC2154
 about_operation=$about
-if [[ ! -f $settings ]]; then
-  tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
-elif [[ $(setting environment) != "$environment" ]]; then
-  tell_only refused wrong-host "This host was prepared for $app in $(setting environment), not in $environment."
-fi
+require_host
 probe

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A systemd generator: derives from the link `current`, the one truth, which release owns the public port and
-# starts at boot. Runs at boot and at each daemon-reload.
+# starts at boot. Runs at boot, before volumes are mounted (see boot.sh), and at each daemon-reload.
 set -euo pipefail
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -13,10 +13,16 @@ out=$1
 for settings in /etc/understudy/*.json; do
   [[ -f $settings ]] || continue
   app=$(basename "$settings" .json)
+  # One app's settings that cannot be read must not keep the others from starting.
+  words=$(jq -r 'select(.switch | IN("pause", "overlap", "restart")) | [.switch, .workers[]] | join(" ")' "$settings") || words=''
+  if [[ -z $words ]]; then
+    echo "understudy: $settings cannot be read, so nothing of $app is started" >&2
+    continue
+  fi
+  read -r switch workers <<<"$words"
   live=$(readlink "/srv/$app/current" || true)
   live=${live##*/}
   [[ $live =~ ^[0-9a-f]{12}$ && -d /srv/$app/releases/$live ]] || live=''
-  read -r switch workers < <(jq -r '[.switch, .workers[]] | join(" ")' "$settings")
   if [[ $switch != restart ]]; then
     service=$app-pause.service # before the first release, requests wait
     [[ -z $live ]] || service=$app@$live.service

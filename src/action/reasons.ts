@@ -54,6 +54,11 @@ export const reasons = {
     sentence: 'The host is not one that can be prepared.',
     todo: 'Use Debian or Ubuntu with systemd 250 or later, with the agent running as root.',
   },
+  'prepare-host-failed': {
+    of: ['failed'],
+    sentence: 'A step of preparing the host failed.',
+    todo: 'Read the sentence and the log; mend what they name; then send `<app>-prepare-host` again.',
+  },
   drift: {
     of: ['refused'],
     sentence: "The release's `service` settings differ from what the host was prepared for.",

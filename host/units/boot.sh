@@ -1,0 +1,63 @@
+#!/bin/bash
+# boot APP: before anything of the app starts, at each boot: notes the boot, puts right what dead operations left in
+# the data, and has the release that `current` names start. The app's units require it: when it fails, none starts.
+set -euo pipefail
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+
+app=$1
+state=/var/lib/understudy/$app
+derived=/run/systemd/generator/multi-user.target.wants
+
+# The last two lines of `boots`: the boot before this one, and this one. Whoever recovers can tell one from the other.
+note_boot() {
+  local id
+  id=$(</proc/sys/kernel/random/boot_id)
+  [[ $(tail -n 1 "$state/boots" 2>/dev/null) != "$id" ]] || return 0
+  {
+    tail -n 1 "$state/boots" 2>/dev/null || true
+    printf '%s\n' "$id"
+  } >"$state/boots.new"
+  sync "$state/boots.new"
+  mv -fT "$state/boots.new" "$state/boots"
+  sync "$state"
+}
+
+live_release() {
+  local name
+  name=$(readlink "/srv/$app/current") || return 0
+  [[ ! ${name##*/} =~ ^[0-9a-f]{12}$ || ! -d /srv/$app/releases/${name##*/} ]] || printf '%s' "${name##*/}"
+}
+
+# Generators run before volumes are mounted: with /srv on one of its own, they saw no release, or an old one.
+derive_anew() {
+  local other stale=()
+  for other in "$derived/$app@"*.service; do
+    [[ ! -L $other || $other == "$derived/$app@$1.service" ]] || stale+=("${other##*/}")
+  done
+  if [[ ${#stale[@]} == 0 ]]; then
+    [[ -n $1 && ! -L $derived/$app@$1.service ]] || return 0
+  else
+    systemctl --no-block stop "${stale[@]}"
+  fi
+  systemctl daemon-reload
+}
+
+# What boots anyway, and what did not because we failed before.
+start_live() {
+  local worker units=()
+  if [[ $(jq -r .switch "/etc/understudy/$app.json") != restart ]]; then units=("$app.socket"); fi
+  if [[ -n $1 ]]; then
+    units+=("$app@$1.service")
+    for worker in $(jq -r '.workers[]' "/etc/understudy/$app.json"); do units+=("$app-worker@$worker.service"); done
+  fi
+  [[ ${#units[@]} == 0 ]] || systemctl --no-block start "${units[@]}"
+}
+
+note_boot || echo "the boot could not be noted in $state/boots" >&2
+# Who holds the host's lock is in charge of the data and of what runs: an operation, which started us with the app.
+if ! flock --nonblock "$state/lock" true; then exit 0; fi
+/usr/local/lib/understudy/recover "$app" boot
+live=$(live_release)
+derive_anew "$live"
+start_live "$live"

@@ -1,0 +1,29 @@
+#!/bin/bash
+# firewall lay|check: leaves the instance metadata to root alone, or says (on stderr, code 1) why it is not so.
+set -euo pipefail
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Both that the rules are in force and that they hold: no answer alone may be a network that is down.
+check() {
+  local address rules
+  rules=$(nft --stateless list chain inet understudy output 2>/dev/null) || rules=''
+  for address in 'ip daddr 169.254.169.254' 'ip6 daddr fd00:ec2::254'; do
+    if [[ $rules != *'hook output'*"$address meta skuid != 0 "*reject* ]]; then
+      say "The rule that leaves the instance metadata to root ($address) is not in force."
+      return 1
+    fi
+  done
+  if setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
+    curl -q --silent --max-time 3 --noproxy '*' --output /dev/null http://169.254.169.254/latest/meta-data/; then
+    say 'Other users than root still reach the instance metadata.'
+    return 1
+  fi
+}
+
+case ${1:-} in
+lay) nft -f /etc/understudy/metadata.nft ;;
+check) check ;;
+*) say 'firewall lay|check' && exit 64 ;;
+esac

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { Host } from './ground.ts';
+
+jest.setTimeout(90_000);
+
+const name = 'hmeta';
+let cloud: Cloud;
+let host: Host;
+let live: string;
+
+/** Prints the status that the metadata gives: 401 to whoever has no token, 000 when there is no answer. */
+const ask =
+  "curl --silent --max-time 3 --write-out '%{http_code}' --output /dev/null http://169.254.169.254/latest/meta-data/ || true";
+
+beforeAll(async () => {
+  await stopCloud(name);
+  cloud = await startCloud({ name });
+  host = await Host.launch(cloud);
+  await host.prepare();
+  const release = await host.store({
+    version: '1',
+    prepare: `(${ask}) >asked`,
+    migrate: `[[ -n \${UNDERSTUDY_REHEARSAL:-} ]] || (${ask}) >"$UNDERSTUDY_SHARED/asked"`,
+  });
+  live = (await host.deployStored(release)).release;
+}, 120_000);
+
+afterAll(async () => {
+  await stopCloud(name);
+}, 60_000);
+
+const check = () => host.shell('/usr/local/lib/understudy/firewall check 2>&1 && echo in force');
+const answers = () => host.shell(`for user in root shop; do runuser -u $user -- sh -c "${ask}"; echo; done`);
+const closed = '401\n000';
+
+describe('the instance metadata', () => {
+  test('is closed to hooks, whoever they run as', async () => {
+    expect(await host.shell(`cat /srv/shop/releases/${live}/asked`)).toBe('000');
+    expect(await host.shell('cat /srv/shop/shared/asked')).toBe('000');
+  });
+
+  test("stays closed when the host's own rules are loaded, loaded anew and flushed, with the app untouched", async () => {
+    const before = await host.shell(`systemctl show -p InvocationID shop@${live}`);
+    for (const change of ['start', 'reload', 'restart', 'stop']) {
+      await host.shell(`systemctl ${change} nftables`);
+      expect(`${change}: ${await check()}`).toBe(`${change}: in force`);
+      expect(await answers()).toBe(closed);
+    }
+    expect(await host.shell(`systemctl show -p InvocationID shop@${live}`)).toBe(before);
+  });
+
+  test('is said to be open once somebody flushed our rule, and closed again by prepare-host', async () => {
+    await host.shell('nft flush ruleset');
+    await expect(check()).rejects.toThrow('is not in force');
+    expect(await answers()).toBe('401\n401');
+    expect(await host.prepare()).toMatchObject({ result: 'done', reason: 'prepared' });
+    expect(await check()).toBe('in force');
+  });
+
+  test('is said to be open where the rule stands but lets users through', async () => {
+    await host.shell(`nft insert rule inet understudy output accept`);
+    await expect(check()).rejects.toThrow('Other users than root still reach');
+    await host.shell('systemctl reload understudy-firewall');
+    expect(await check()).toBe('in force');
+  });
+
+  test('keeps the app from starting while it cannot be closed', async () => {
+    await host.shell('mv /etc/understudy/metadata.nft /root/; systemctl stop understudy-firewall');
+    expect(await host.units()).toEqual([]);
+    await expect(host.shell(`systemctl start shop@${live}`)).rejects.toThrow('dependency');
+    await host.shell(`mv /root/metadata.nft /etc/understudy/; systemctl start shop@${live}`);
+    expect(await host.health()).toContain('"version": "1"');
+  });
+
+  test("is closed after a boot on which the host's own rules flush everything", async () => {
+    await host.shell('systemctl enable nftables');
+    await host.cutPower();
+    await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
+    expect(await host.shell('systemctl is-active nftables')).toBe('active');
+    expect(await check()).toBe('in force');
+    expect(await answers()).toBe(closed);
+    expect(await host.shell('curl --silent --max-time 10 http://127.0.0.1:8080/metadata')).toContain(
+      '"metadata": "no: ',
+    );
+  });
+});
