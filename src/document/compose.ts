@@ -8,12 +8,15 @@ export type HostOperation = (typeof hostOperations)[number];
 export const documentLimit = 64 * 1024;
 
 const hostFolder = new URL('../../host/', import.meta.url);
+// A document has 64 KB; why things are so is read in host/, not on the instance.
+const comment = /^\s*#(?! (include|embed|shellcheck) )/;
 const includeLine = /^# include (\S+)$/;
 const embedLine = /^# embed (\S+) as ([a-z_]+)$/;
 
 /**
  * One self-contained bash script: the parameters, each assigned once in single quotes, then the operation. In a host
- * script, `# include FILE` stands for that part of `host/`, and `# embed FILE as FUNCTION` for a function that prints it.
+ * script, `# include FILE` stands for that part of `host/`, `# embed FILE as FUNCTION` for a function that prints it;
+ * comments stay behind.
  *
  * @param parameters values by name, in order: a document's template gives `{{ name }}`, a test the real values
  * @throws when a value could leave its quotes, or a host script holds what SSM would take for a parameter
@@ -37,7 +40,7 @@ function quote(value: string): string {
 function bodyOf(file: string): string[] {
   const [shebang, ...lines] = linesOf(file);
   if (shebang !== '#!/bin/bash') throw new Error(`host/${file} does not begin with #!/bin/bash`);
-  return lines.flatMap(fill);
+  return lines.filter((line) => !comment.test(line)).flatMap(fill);
 }
 
 function fill(line: string): string[] {
