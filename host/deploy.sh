@@ -61,12 +61,21 @@ check_schema() {
     fail schema-changed 'The schema of the live data changed during the rehearsal: deploy again.'
 }
 
-# Live data changes from here on. Under `overlap` the old release serves on; else it is stopped first, with the
-# port held open, and the data is kept as it is at that moment: nobody can write until it may be put back.
-migrate() {
+# Nobody writes from here on: the old release and the workers stop, the port is held open, and the data is kept as it
+# is at that moment, until it may be put back.
+hold_still() {
+  rest_workers
+  hold
+}
+
+rest_workers() {
   keep_fact workers-stopped yes
   stop_workers
-  if [[ $(setting switch) != overlap ]]; then hold; fi
+}
+
+# Live data changes from here on. Under `overlap` the old release serves on meanwhile.
+migrate() {
+  if [[ $(setting switch) == overlap ]]; then rest_workers; fi
   keep_fact migrating yes
   if [[ -x $folder/.understudy/hooks/migrate ]]; then
     in_sandbox live "$folder/.understudy/hooks/migrate" || fail migrate-failed "The hook migrate ended with code $? on the live data."
@@ -149,6 +158,7 @@ work() {
   step rehearse-migrate safely rehearse_migrate
   step rehearse safely rehearse
   step schema safely check_schema
+  if [[ $(setting switch) != overlap ]]; then step hold safely hold_still; fi
   step migrate safely migrate
   step switch switch
   step check check_public

@@ -4,6 +4,12 @@
 
 database_uri() { jq -rn --arg path "$1" --arg how "$2" '"file:" + ($path | split("/") | map(@uri) | join("/")) + "?" + $how'; }
 
+# What a process under the app's uid printed is the app's word: bash evaluates what it calculates with, and we are root.
+are_numbers() {
+  local one
+  for one in "$@"; do [[ $one =~ ^(0|[1-9][0-9]{0,17})$ ]] || return 1; done
+}
+
 query() { # USER URI STATEMENTS
   as_user "$1" timeout 900 sqlite3 -batch -bail -init /dev/null -cmd '.timeout 20000' "$2" "$3"
 }
@@ -12,7 +18,7 @@ query() { # USER URI STATEMENTS
 # Inside a read transaction, or each foreign write would start the copy anew. What sqlite3 calls ok proves little:
 # the text, the size and a table are looked at (an unreadable path gives an empty, sound database).
 back_up_database() {
-  local user=$1 source=$2 target=$3 check=$4 found
+  local user=$1 source=$2 target=$3 check=$4 size found
   as_user "$user" timeout 900 sqlite3 -batch -bail -init /dev/null "$(database_uri "$source" mode=rw)" >/dev/null <<SQL || return 1
 .timeout 20000
 BEGIN;
@@ -22,8 +28,10 @@ COMMIT;
 SQL
   mapfile -t found < <(query "$user" "$(database_uri "$target" immutable=1)" \
     "PRAGMA $check; SELECT count(*) FROM sqlite_master WHERE type = 'table'; PRAGMA page_count; PRAGMA page_size;")
-  [[ ${#found[@]} == 4 && ${found[0]} == ok ]] && ((found[1] >= 1)) &&
-    (($(stat --format=%s "$target") == found[2] * found[3])) && sync "$target"
+  size=$(as_user "$user" stat --format=%s "$target") || return 1
+  [[ ${#found[@]} == 4 && ${found[0]} == ok ]] || return 1
+  are_numbers "$size" "${found[@]:1}" || return 1
+  ((found[1] >= 1 && size == found[2] * found[3])) && as_user "$user" sync "$target" "$(dirname "$target")"
 }
 
 # The fingerprint of one database's schema: schema_of USER FILE HOW (an URI's mode=rw, or immutable=1 for a copy).
@@ -36,7 +44,9 @@ schema_of() {
 data_bytes() {
   [[ -d $home/shared ]] || { echo '0 0' && return; }
   as_user "$(setting user)" find "$home/shared" -type f -printf '%s %p\n' 2>/dev/null |
-    awk '{total += $1; if ($2 ~ /\.(db|sqlite3?|db3)(-wal)?$/) databases += $1} END {printf "%d %d\n", total, databases}'
+    awk '$1 !~ /^[0-9]+$/ || length($1) > 15 {next}
+      {total += $1; if ($NF ~ /\.(db|sqlite3?|db3)(-wal)?$/) databases += $1}
+      END {printf "%d %d\n", total, databases}'
 }
 
 databases() { of_release '.data.databases[]?'; }
@@ -48,10 +58,15 @@ check_database_name() {
   [[ $1 != /* && $resolved == "$home/shared"/* ]] || fail backup-failed "The database $1 is not below shared/."
 }
 
+# The folder is root's, and the two in it the app's: made at once, before the app can put a link in their place.
+# What an earlier run of this operation kept stays beside it.
 back_up() {
   local schema
   install -d -m 0711 "$state/backups"
-  install -d -m 0700 -o "$(setting user)" "$backup" "$backup/before"
+  if [[ -e $backup ]]; then mv -T "$backup" "$backup-$(now_ms)"; fi
+  install -d -m 0711 "$backup"
+  install -d -m 0700 -o "$(setting user)" "$backup/before" "$backup/kept"
+  sync "$state/backups" "$backup"
   back_up_databases "$backup/before" integrity_check
   schema=$(schema_of_backup "$backup/before")
   keep_fact schema-before "$schema"
@@ -87,7 +102,7 @@ schema_of_backup() {
   local index=0 name
   while IFS= read -r name; do
     printf '%s ' "$name"
-    if [[ -e $1/$index ]]; then schema_of "$(setting user)" "$1/$index" immutable=1 || return 1; else echo absent; fi
+    if as_user "$(setting user)" test -e "$1/$index"; then schema_of "$(setting user)" "$1/$index" immutable=1 || return 1; else echo absent; fi
     index=$((index + 1))
   done < <(databases) | sha256sum | cut -d ' ' -f 1
 }
@@ -104,7 +119,7 @@ schema_below() {
 # Everything in shared/ but what is excluded; the databases from their backup. Each file is written by the
 # rehearsal's user from what the app's user reads: root opens nothing there (attack 6).
 copy_data() {
-  local name index=0 code=0 skip=(--exclude=./.understudy-aside)
+  local name index=0 codes=(0 0) skip=(--exclude=./.understudy-aside)
   while IFS= read -r name; do
     skip+=(--exclude="./$name" --exclude="./$name-wal" --exclude="./$name-shm" --exclude="./$name-journal")
   done < <(databases)
@@ -113,10 +128,11 @@ copy_data() {
   install -d -m 0711 "$state/rehearsal"
   install -d -m 0700 -o "$app-rehearse" -g "$app-rehearse" "$copy"
   as_user "$(setting user)" tar --create --file - --directory "$home/shared" --anchored --no-wildcards "${skip[@]}" . |
-    as_user "$app-rehearse" tar --extract --file - --directory "$copy" --no-same-owner || code=${PIPESTATUS[0]}
-  ((code <= 1)) || fail backup-failed 'The files of shared/ could not be copied.' # 1: a file changed meanwhile
+    as_user "$app-rehearse" tar --extract --file - --directory "$copy" --no-same-owner || codes=("${PIPESTATUS[@]}")
+  ((codes[0] <= 1 && codes[1] == 0)) || # 1: a file changed meanwhile
+    fail backup-failed 'The files of shared/ could not be copied.'
   while IFS= read -r name; do
-    if [[ -e $backup/before/$index ]]; then
+    if as_user "$(setting user)" test -e "$backup/before/$index"; then
       as_user "$app-rehearse" mkdir -p "$copy/$(dirname "$name")"
       as_user "$(setting user)" cat "$backup/before/$index" |
         as_user "$app-rehearse" dd bs=1M status=none of="$copy/$name"
@@ -127,26 +143,58 @@ copy_data() {
 
 remove_copy() { rm -rf --one-file-system "$copy"; }
 
-# The databases as they were when the old release had stopped. What is there now is kept aside.
+# The databases as they were when the old release had stopped. Nothing is moved before all their copies are on the
+# disk: where it is full, the data is left as it is. What is there now is kept aside.
 put_data_back() {
-  local name index=0 aside user source
-  user=$(setting user)
+  local aside
   aside=$home/shared/.understudy-aside/$operation-$(now_ms)
-  as_user "$user" mkdir -p "$aside"
+  if stop_hook && copy_kept "$aside"; then
+    exchange_kept "$aside"
+    keep_fact data-back yes
+  else
+    drop_copies
+    keep_fact data-left yes
+  fi
+}
+
+copy_kept() {
+  local name index=0
   while IFS= read -r name; do
-    source=$backup/kept/$index
-    as_user "$user" mkdir -p "$aside/$(dirname "$name")"
+    if is_kept "$index"; then
+      as_user "$(setting user)" mkdir -p "$(dirname "$home/shared/$name")" "$(dirname "$1/$name")" || return 1
+      copy_beside "$(setting user)" "$backup/kept/$index" "$home/shared/$name" || return 1
+    fi
+    index=$((index + 1))
+  done < <(databases)
+}
+
+is_kept() { as_user "$(setting user)" test -e "$backup/kept/$1"; }
+
+copy_beside() { # USER SOURCE TARGET
+  as_user "$1" cp -T --remove-destination "$2" "$3.understudy" || return 1
+  if as_user "$1" test -e "$3"; then as_user "$1" chmod --reference="$3" "$3.understudy" || return 1; fi
+  as_user "$1" sync "$3.understudy"
+}
+
+drop_copies() {
+  local name
+  while IFS= read -r name; do as_user "$(setting user)" rm -f "$home/shared/$name.understudy" || true; done < <(databases)
+}
+
+exchange_kept() {
+  local aside=$1 name suffix target index=0 user
+  user=$(setting user)
+  while IFS= read -r name; do
+    target=$home/shared/$name
     for suffix in '' -wal -shm -journal; do
-      if [[ -e $home/shared/$name$suffix ]]; then
-        as_user "$user" mv -T "$home/shared/$name$suffix" "$aside/$name$suffix"
+      if as_user "$user" test -e "$target$suffix"; then
+        as_user "$user" mkdir -p "$(dirname "$aside/$name")"
+        as_user "$user" mv -T "$target$suffix" "$aside/$name$suffix"
       fi
     done
-    if [[ -e $source ]]; then
-      as_user "$user" cp "$source" "$home/shared/$name.understudy"
-      if [[ -e $aside/$name ]]; then as_user "$user" chmod --reference="$aside/$name" "$home/shared/$name.understudy"; fi
-      as_user "$user" sync "$home/shared/$name.understudy"
-      as_user "$user" mv -T "$home/shared/$name.understudy" "$home/shared/$name"
-      as_user "$user" sync "$(dirname "$home/shared/$name")"
+    if is_kept "$index"; then
+      as_user "$user" mv -T "$target.understudy" "$target"
+      as_user "$user" sync "$(dirname "$target")"
     fi
     index=$((index + 1))
   done < <(databases)

@@ -8,16 +8,14 @@ put_back() {
   local stage=${1:-now} previous
   previous=$(fact previous)
   if [[ $stage == now ]]; then
+    stop_hook || say "$hook_unit does not end"
     stop_rehearsal
     stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
     if has_fact exposed; then
       take_public_back "$previous"
     fi
   fi
-  if data_is_to_go_back "$stage"; then
-    put_data_back
-    keep_fact data-back yes
-  fi
+  if data_is_to_go_back "$stage"; then put_data_back; fi
   if [[ $(live_release) == "$short" && -n $previous && $previous != "$short" ]]; then
     point_current "$previous"
   fi
@@ -29,11 +27,16 @@ put_back() {
   fi
 }
 
-# Only when the new release never held the public port, and nobody can have written since the data was kept:
-# after another boot the old release may have.
+# Only when the new release never held the public port, and nobody can have written since the data was kept: in the
+# boot of the operation, or before anything starts in the very next one. Later the old release may have written.
 data_is_to_go_back() {
-  has_fact kept && has_fact migrating && ! has_fact exposed && ! has_fact data-back || return 1
-  [[ $1 == boot || $(fact boot) == "$(</proc/sys/kernel/random/boot_id)" ]]
+  local -a boots
+  has_fact kept && has_fact migrating && ! has_fact exposed && ! has_fact data-back && ! has_fact data-left || return 1
+  boots=("$(fact boot)" "$(</proc/sys/kernel/random/boot_id)")
+  case $1 in
+  boot) [[ -f $state/boots && $(tail -n 2 "$state/boots") == "${boots[0]}"$'\n'"${boots[1]}" ]] ;;
+  *) [[ ${boots[0]} == "${boots[1]}" ]] ;;
+  esac
 }
 
 # A migration of live data that stopped half-way is never resumed (attack 11): as before, nothing happened; as
@@ -49,6 +52,9 @@ migration_is_unclear() {
 conclude_put_back() {
   local reason=$1 sentence=$2 previous seconds
   previous=$(fact previous)
+  if has_fact data-left; then
+    sentence+=" The data could not be put back (no room on the disk?): it is as the migration left it. As it was before it is in $backup/kept."
+  fi
   if [[ -n $previous ]] && ! (verify_old "$previous"); then
     stop_holder
     finish failed "$reason" "$sentence Release $previous was put back, but is not healthy: $(failure sentence)" "$(outcome false "$previous")"
@@ -58,6 +64,8 @@ conclude_put_back() {
   seconds=$(fact load-ms)
   if has_fact exposed && ! settle "$previous" "$(seconds_of "$((${seconds:-1000} + 200))")"; then
     finish unknown "$reason" "$sentence Another release's unit keeps coming up on this host." "$(outcome false "$previous")"
+  elif has_fact data-left; then
+    finish failed "$reason" "$sentence${previous:+ Release $previous serves on it.}" "$(outcome "$([[ -n $previous ]] && echo true || echo false)" "$previous")"
   elif migration_is_unclear; then
     finish unknown migrate-interrupted "$sentence The migration of the live data stopped half-way: its schema is neither the old nor the new. ${previous:+Release $previous serves on. }Compare it with the backup in $backup/before, and restore that or finish the migration by hand." "$(outcome true "$previous")"
   elif [[ -n $previous ]]; then
@@ -68,8 +76,7 @@ conclude_put_back() {
 }
 
 verify_old() {
-  set -e
-  await_healthy old "$app@$1.service" 60000
+  await_healthy old "$app@$1.service" "$(start_timeout_ms "$1")"
 }
 
 # What died before us is put right first, under our lock.
@@ -79,8 +86,17 @@ recover_others() {
     other=${other%/}
     if [[ $other != "$journal" && -f $other/journal.jsonl && -f $other/script && ! -f $other/line ]]; then
       UNDERSTUDY_LOCKED=yes /bin/bash "$other/script" recover now >>"$other/log" 2>&1 || true
+      refuse_beside "$other"
     fi
   done
+}
+
+# One that had begun and was not put right may still be, and would then undo what we do.
+refuse_beside() {
+  if [[ ! -f $1/line ]] && grep -q '"fact":"previous"' "$1/journal.jsonl"; then
+    finish refused busy "Operation ${1##*/} died on this host, and what it left could not be put right: see $1/log." "$(outcome false '')"
+    exit 0
+  fi
 }
 
 # Finishes this operation after its death. What `current` names is the truth: with the new release there, the
@@ -94,12 +110,20 @@ recover() {
   (($(time_left_ms) > 0)) || reason=timed-out
   say "recovery ($stage): died in step $stopped"
   keep_fact interrupted "$stopped"
-  if [[ $(live_release) == "$short" && $(fact previous) != "$short" ]]; then
+  [[ -n $stopped ]] || keep_fact previous "$(live_release)" # it died before it could look
+  if [[ $(live_release) != "$short" && $(live_release) != "$(fact previous)" ]]; then
+    [[ $stage == boot ]] || leave_alone
+  elif [[ $(live_release) == "$short" && $(fact previous) != "$short" ]]; then
     [[ $stage == boot ]] || finish_forward
   else
     put_back "$stage"
     [[ $stage == boot ]] || conclude_put_back "$reason" "The operation died in step ${stopped:-none}."
   fi
+}
+
+# Others deployed since: what this operation changed, they changed again.
+leave_alone() {
+  finish unknown interrupted "The operation died in step $(fact interrupted). Release $(live_release) was deployed since, so nothing was put back." "$(outcome false "$(live_release)")"
 }
 
 finish_forward() {
@@ -114,10 +138,10 @@ finish_forward() {
   fi
 }
 
+# Asked in a condition, where bash forgets `set -e`.
 await_forward() {
-  set -e
-  await_healthy public "$app@$short.service" 60000
+  await_healthy public "$app@$short.service" "$(start_timeout_ms "$short")"
   stop_holder
-  settle "$short" 0
-  start_workers
+  settle "$short" 0 || exit 1
+  start_workers || exit 1
 }

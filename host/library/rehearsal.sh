@@ -22,8 +22,17 @@ rehearse() {
   systemctl start --no-block "$app-rehearse@$short.service"
   await_healthy rehearsal "$app-rehearse@$short.service" "$(start_timeout_ms)"
   keep_fact load-ms "$(($(now_ms) - began))"
+  check_by_hook
   stop_rehearsal
   remove_copy
+}
+
+# What a list of checks cannot say, the app asks itself.
+check_by_hook() {
+  if [[ -x $folder/.understudy/hooks/check ]]; then
+    in_sandbox check "$folder/.understudy/hooks/check" ||
+      fail check-failed "The hook check ended with code $? in the rehearsal."
+  fi
 }
 
 stop_rehearsal() {

@@ -2,27 +2,40 @@
 # Runs what a release brings along (its hooks) with no more than it needs.
 # shellcheck shell=bash disable=SC2154
 
-# Runs a command of the release or on it: in_sandbox build|copy|live COMMAND...  It dies with the operation's unit.
+hook_unit=understudy-$app-hook-$operation.service
+
+# Runs a command of the release or on it: in_sandbox build|copy|check|live COMMAND...  It dies with the operation's unit.
 in_sandbox() {
   local where=$1 seconds code=0
   local -a properties
   shift
   seconds=$(($(time_left_ms) / 1000 + 1))
-  properties=(BindsTo="$unit" After="$unit" RuntimeMaxSec="$seconds" KillMode=control-group NoNewPrivileges=yes
+  properties=(BindsTo="$unit" After="$unit" RuntimeMaxSec="$seconds" KillMode=control-group TimeoutStopSec=5 SendSIGKILL=yes
+    NoNewPrivileges=yes
     PrivateTmp=yes PrivateDevices=yes ProtectSystem=strict ProtectHome=yes RestrictSUIDSGID=yes WorkingDirectory="$folder"
     Environment="UNDERSTUDY_APP=$app UNDERSTUDY_ENVIRONMENT=$environment UNDERSTUDY_RELEASE=$short UNDERSTUDY_SHARED=$home/shared")
   case $where in
   build)
     properties+=(User=understudy-build ReadWritePaths="$folder" InaccessiblePaths="$home/shared")
     ;;
-  copy)
+  copy | check)
     properties+=(User="$app-rehearse" PrivateNetwork=yes BindPaths="$copy:$home/shared" ReadWritePaths="$home/shared"
       EnvironmentFile="-$runtime/env" Environment=UNDERSTUDY_REHEARSAL=1)
+    ;;&
+  check) # it reaches the release that is rehearsed: by its socket, or where it has none by its network
+    properties+=(JoinsNamespaceOf="$app-rehearse@$short.service" Environment="PORT=$(setting port)")
+    if has_socket; then properties+=(Environment="UNDERSTUDY_SOCKET=$runtime/rehearse-$short.sock"); fi
     ;;
   live)
     properties+=(User="$(setting user)" ProtectSystem=full ProtectHome=no PrivateTmp=no EnvironmentFile="-$runtime/env")
     ;;
   esac
-  systemd-run --quiet --wait --pipe --collect --service-type=exec "${properties[@]/#/--property=}" "$@" || code=$?
+  systemd-run --quiet --unit="$hook_unit" --wait --pipe --collect --service-type=exec "${properties[@]/#/--property=}" "$@" || code=$?
   return "$code"
+}
+
+# Ends what is left of a hook, however it clings: dead operations leave it the time of its SIGTERM. False while it runs.
+stop_hook() {
+  systemctl stop "$hook_unit" 2>/dev/null || true
+  ! is_running "$hook_unit"
 }

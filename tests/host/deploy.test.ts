@@ -140,7 +140,7 @@ describe('a release', () => {
     const { steps, checks } = await host.details(result);
     expect(steps.map(({ name: step }) => step)).toEqual([
       ...['lock', 'room', 'download', 'unpack', 'prepare', 'backup', 'copy', 'rehearse-migrate', 'rehearse'],
-      ...['schema', 'migrate', 'switch', 'check', 'current', 'prune'],
+      ...['schema', 'hold', 'migrate', 'switch', 'check', 'current', 'prune'],
     ]);
     expect(steps.every(({ ok, ended, started }) => ok && ended !== null && ended >= started)).toBe(true);
     expect(checks.map(({ where, ok }) => `${where} ${ok}`)).toEqual([
