@@ -23,7 +23,7 @@ copy=$state/rehearsal/$short
 
 check_room() {
   local archive total databases need free
-  if [[ -d $folder && -f $state/releases/$short.json ]]; then
+  if is_on_host; then
     archive=0
   else
     archive=$(store s3api head-object --bucket "$(setting bucket)" --key "releases/$app/$environment/$release.tar.gz" \
@@ -88,7 +88,7 @@ migrate() {
 check_public() {
   await_healthy public "$app@$short.service" "$(start_timeout_ms)"
   has_fact answered || keep_fact answered "$(now_ms)"
-  settle "$short" 0
+  be_alone 0
   keep_fact checked yes
 }
 
@@ -174,8 +174,15 @@ finish_deployed() {
 }
 
 already_live() {
+  on_failure=tell_unhealthy
   step check await_healthy public "$app@$short.service" 10000
   finish unchanged already-live "Release $short is live and healthy; nothing was restarted." "$(outcome true)"
+}
+
+tell_unhealthy() {
+  finish failed check-failed "Release $short was live already and is not healthy; nothing was changed. $(failure sentence)" \
+    "$(outcome false "$short")"
+  exit 0
 }
 
 case ${1:-watch} in

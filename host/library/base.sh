@@ -53,13 +53,15 @@ running_operation() {
 
 setting() { jq -r --arg key "$1" '.[$key] | if type == "array" then join(" ") else . end' "$settings"; }
 
-# Runs a command as a user who can gain nothing more: all that touches an app's data runs so (attack 6).
+# Runs a command as a user who can gain nothing more: all that touches an app's data runs so (attack 6). It gets no
+# descriptor of the host's lock, which whoever holds it can open. `enter` may name a command that changes namespaces first.
+enter=()
 as_user() {
   local user=$1
   shift
-  setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs \
+  "${enter[@]}" setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs \
     --inh-caps=-all --bounding-set=-all \
-    env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C "$@"
+    env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C "$@" 9>&-
 }
 
 unit_state() { systemctl show --property "$2" --value "$1"; }

@@ -30,8 +30,25 @@ check_socket() {
   fi
 }
 
+# What keeps the app from the instance's role (attack 12).
+check_firewall() {
+  if [[ -x $installed/firewall ]] && ! "$installed/firewall" check; then
+    refuse not-prepared "The rule that keeps the metadata from all but root is not in force: an operator sends $app-prepare-host, which lays it down."
+  fi
+}
+
+# Folder and unit have 12 digits of the release's 64: another release may have the same.
+check_digits() {
+  local found
+  [[ -f $state/releases/$short.json ]] || return 0
+  found=$(jq -r .release "$state/releases/$short.json")
+  [[ $found == "$release" ]] || refuse bad-digest "Release $found is on this host, whose first 12 digits are those of $release."
+}
+
 take_lock() {
   check_host
+  check_firewall
+  check_digits
   check_fence
   check_socket
 }

@@ -5,15 +5,21 @@
 # await_healthy WHERE UNIT MILLISECONDS: the main process runs inside its release's folder and holds the socket,
 # and every check answers. Records the last answer to each check; ends the step when it is not so.
 await_healthy() {
-  local where=$1 of=$2 until problem
-  remember_start "$of"
+  local where=$1 of=$2 until
   until=$(($(now_ms) + $3))
+  await_process "$where" "$of" "$until"
+  ask_checks "$where" "$of" "$until"
+}
+
+# await_process WHERE UNIT UNTIL: the first half of it.
+await_process() {
+  local where=$1 of=$2 until=$3 problem
+  remember_start "$of"
   while problem=$(process_problem "$where" "$of"); [[ -n $problem ]]; do
     has_died "$of" && fail_start "$of" 'ended'
     (($(now_ms) < until)) || fail_start "$of" "is not up: $problem"
     sleep 0.1
   done
-  ask_checks "$where" "$of" "$until"
 }
 
 fail_start() {
@@ -107,15 +113,22 @@ ask_checks() {
       if ((wrong >= 3)) || (($(now_ms) >= until)); then
         printf '%s\n' "$answer" >>"$journal/checks.jsonl"
         journalctl --unit "$of" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true
-        fail check-failed "$(jq -r '"\(.where) check \(.path): \(.problem)"' <<<"$answer")."
+        fail check-failed "$(tell_failed_check "$answer")"
       fi
       sleep 0.3
     done
     printf '%s\n' "$answer" >>"$journal/checks.jsonl"
-  done < <(jq -c '.checks[]?' "$home/releases/$(release_of_unit "$of")/.understudy/release.json")
+  done < <(checks_of "$(release_of_unit "$of")")
+}
+
+tell_failed_check() {
+  jq -r '{rehearsal: "in the rehearsal on a copy of the data", probe: "before it took over", public: "on the public port",
+    old: "on the release that was live before"}[.where] as $place
+    | "The check \(.path) failed \($place): \(.problem)."' <<<"$1"
 }
 
 # Asks one check and judges the answer: status, content type, JSON fields, time.
+# shellcheck disable=SC2016
 ask() {
   local where=$1 of=$2 check=$3 path seconds began spent user code=0 status type words
   local -a reach enter=()
@@ -135,14 +148,13 @@ ask() {
   esac
   words=$(mktemp -d)
   began=$(now_ms)
-  "${enter[@]}" setpriv --reuid "$user" --regid "$(id -g "$user")" --init-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-    env -i PATH=/usr/bin:/bin HOME=/nonexistent curl -q --silent --globoff --path-as-is --proto =http --noproxy '*' \
+  as_user "$user" curl -q --silent --globoff --path-as-is --proto =http --noproxy '*' \
     --max-time "$seconds" --write-out '%{stderr}%{http_code} %{content_type}' "${reach[@]}" \
     2>"$words/meta" | head -c 1048576 >"$words/body" || code=$?
   spent=$(($(now_ms) - began))
   read -r status type <"$words/meta" || true
   jq -nc --arg where "$where" --argjson ms "$spent" --argjson check "$check" --arg status "${status:-000}" --arg type "${type:-}" \
-    --arg code "$code" --arg excerpts "$excerpts" --rawfile body "$words/body" '
+    --arg code "$code" --arg excerpts "$excerpts" --rawfile body "$words/body" --slurpfile values "$(values_file)" "$redaction"'
     def holds($want): . as $got | if ($want | type) == "object"
       then ($got | type) == "object" and all($want | keys[]; . as $key | ($got | has($key)) and ($got[$key] | holds($want[$key])))
       else $got == $want end;
@@ -158,24 +170,13 @@ ask() {
          | if $json | holds($check.json) then "" else "JSON is not as promised: \($check.json | tojson)" end
        end) as $problem
     | {where: $where, path: $check.path, ok: ($problem == ""), status: (if $code == "28" then 0 else $status end), type: $type, ms: $ms,
-       body: (if $excerpts == "on" then ($body | split("\n")[0] // "" | .[0:200]) else "" end), problem: $problem}'
+       body: (if $excerpts == "on" then ($body | split("\n")[0] // "" | redacted | .[0:200]) else "" end), problem: $problem}'
   rm -rf "$words"
-}
-
-await_holding_public() {
-  local until problem
-  remember_start "$app@$1.service"
-  until=$(($(now_ms) + $(start_timeout_ms)))
-  while problem=$(process_problem public "$app@$1.service"); [[ -n $problem ]]; do
-    has_died "$app@$1.service" && fail_start "$app@$1.service" 'ended'
-    (($(now_ms) < until)) || fail_start "$app@$1.service" "is not up: $problem"
-    sleep 0.1
-  done
 }
 
 answers_now() {
   local check
   while IFS= read -r check; do
     [[ $(ask "$1" "$app@$2.service" "$check" | jq .ok) == true ]] || return 1
-  done < <(jq -c '.checks[]?' "$home/releases/$2/.understudy/release.json")
+  done < <(checks_of "$2")
 }

@@ -7,15 +7,21 @@ reserve_seconds=$((timeout / 4 > 60 ? 60 : timeout / 4))
 work_seconds=$((timeout - reserve_seconds))
 
 record() {
+  if [[ -n $(tail -c 1 "$journal/journal.jsonl" 2>/dev/null) ]]; then
+    printf '\n' >>"$journal/journal.jsonl" # a power cut tore the last line: ours does not join it
+  fi
   printf '%s\n' "$1" >>"$journal/journal.jsonl"
   sync "$journal/journal.jsonl"
 }
 
-journal_lines() {
-  if [[ -f $journal/journal.jsonl ]]; then
-    jq -cR 'fromjson? // empty' "$journal/journal.jsonl" # a power cut may have torn the last line
+# The whole lines of a file of JSON: a power cut may have torn one.
+whole_lines() {
+  if [[ -f $1 ]]; then
+    jq -cR 'fromjson? // empty' "$1"
   fi
 }
+
+journal_lines() { whole_lines "$journal/journal.jsonl"; }
 
 keep_fact() { record "$(jq -nc --arg fact "$1" --arg value "$2" --argjson at "$(now_ms)" '{$at, $fact, $value}')"; }
 
@@ -35,7 +41,7 @@ refuse() { end_step refused "$@"; }
 fail() { end_step failed "$@"; }
 
 # Runs one step, journalled before it is taken. It runs in a subshell of its own, so that `set -e` holds in it:
-# what later steps need, it keeps as facts. A failed step ends the operation by `give_up STEP`.
+# what later steps need, it keeps as facts. A failed step ends the operation by `give_up STEP`, or by `on_failure`.
 step() {
   local name=$1 code
   shift
@@ -53,7 +59,7 @@ step() {
     --arg note "$(cat "$journal/note" 2>/dev/null)" '{$at, $step, event: "ended", ok: ($ok == 1), $note}')"
   if ((code != 0)); then
     [[ -s $journal/failure ]] || (end_step failed '' "Step $name ended with code $code.") || true
-    give_up "$name"
+    "${on_failure:-give_up}" "$name"
   fi
 }
 

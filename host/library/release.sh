@@ -2,8 +2,40 @@
 # A release on the host: fetched, checked, unpacked as data, prepared, made read-only, named by `current`, kept or removed.
 # shellcheck shell=bash disable=SC2154
 
-of_release() { jq -r "$1" "$folder/.understudy/release.json"; }
-start_timeout_ms() { of_release '.service.start_timeout_ms // 60000'; }
+# What a release says of itself, from root's own copy: of_release FILTER [RELEASE]. The file in the release's folder is
+# the build user's while `prepare` runs, and is read once, before that.
+of_release() { jq -r "$1" "$state/releases/${2:-$short}.description.json"; }
+start_timeout_ms() { of_release .service.start_timeout_ms "$@"; }
+checks_of() { of_release '.checks[] | tojson' "$@"; }
+
+# Tells what is wrong with a description. Bash would run what a number holds that is none: `a[$(command)]`.
+# shellcheck disable=SC2016
+description_problem='
+  def plain: type == "string" and length <= 1000 and (test("[\\x00-\\x1f\\x7f]") | not);
+  def number: type == "number" and (tostring | test("^[0-9]{1,9}$"));
+  def below: plain and length > 0 and (test("^/|(^|/)\\.\\.(/|$)") | not);
+  def list(right): type == "array" and length <= 100 and all(.[]; right);
+  def check: type == "object" and (.path | plain and startswith("/")) and all(.status, .timeout_ms; number)
+    and (.type | . == null or plain) and (.json | . == null or type == "object");
+  def want(right; $name): if right then empty else $name end;
+  if length != 1 then "it is not one object" else .[0] | [
+    want(.schema == 1 and .app == $app; "it is not of \($app) in schema 1"),
+    want(.commit | plain; "commit"), want(.committed | plain; "committed"),
+    want(.service.listen | number; "service.listen"), want(.service.start_timeout_ms | number; "service.start_timeout_ms"),
+    want(all(.service.user, .service.switch; plain); "service"), want(.service.notify | type == "boolean"; "service.notify"),
+    want(.workers | list(plain); "workers"), want(.checks | list(check); "checks"),
+    want(all(.data.databases, .data.include, .data.exclude; list(below)); "data"), want(.keep | number; "keep")]
+    | join(", ") end'
+
+# Reads the description that came with the release, and keeps a copy that only root can change.
+keep_description() {
+  local source=$folder/.understudy/release.json problem
+  [[ -f $source && ! -L $source && -z $(find "$source" -size +255k) ]] ||
+    refuse bad-release '.understudy/release.json is missing, or too large.'
+  problem=$(jq -rs --arg app "$app" "$description_problem" "$source" 2>/dev/null) || problem='it cannot be read'
+  [[ -z $problem ]] || refuse bad-release ".understudy/release.json is not as it should be: $problem."
+  jq -c . "$source" | write_whole "$state/releases/$short.description.json"
+}
 
 is_on_host() { [[ -f $state/releases/$short.json ]]; }
 
@@ -23,17 +55,19 @@ unpack() {
   if is_on_host; then note 'is on this host already' && check_drift && return; fi
   rm -rf "$folder"
   install -d -m 0755 -o understudy-build "$folder"
-  bad=$(in_sandbox build tar --list --verbose --gzip --quoting-style=escape <"$journal/release.tar.gz" | awk '
-    /^[^-dl]/ || $1 ~ /[sS]/ || $6 ~ /^\// || $6 ~ /(^|\/)\.\.(\/|$)/ {if (!bad) bad = $0}
+  bad=$(in_sandbox build tar --list --verbose --numeric-owner --gzip --quoting-style=escape <"$journal/release.tar.gz" | awk '
+    {name = $0; sub(/^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ /, "", name); if (/^l/) sub(/ -> .*/, "", name)}
+    /^[^-dl]/ || $1 ~ /[sS]/ || name ~ /^\// || name ~ /(^|\/)\.\.(\/|$)/ {if (!bad) bad = $0}
     {total += $3; count++}
     END {printf "%d %d %s", total, count, bad}') || refuse bad-release 'The archive cannot be read as tar.gz.'
   read -r total count bad <<<"$bad"
   [[ -z $bad ]] || refuse bad-release "The archive holds what a release may not: $bad"
   ((count <= 200000)) || refuse bad-release "The archive holds $count entries; 200000 are the limit."
   ((total <= $(free_bytes "$home") / 2)) || refuse no-room "Unpacked, the release takes $((total >> 20)) MiB."
-  in_sandbox build tar --extract --gzip --no-same-owner --no-same-permissions --directory "$folder" \
+  in_sandbox build tar --extract --gzip --numeric-owner --no-same-owner --no-same-permissions --directory "$folder" \
     <"$journal/release.tar.gz" || refuse bad-release 'The archive could not be unpacked.'
   check_unpacked
+  keep_description
   check_drift
   rm -f "$journal/release.tar.gz"
   note "$count files, $((total >> 10)) KiB"
@@ -50,9 +84,6 @@ check_unpacked() {
   [[ -z $(find "$folder" -perm /6000 -print -quit) ]] || refuse bad-release 'The archive holds a setuid or setgid file.'
   [[ ! -L $folder/.understudy && -f $folder/.understudy/run && -x $folder/.understudy/run ]] ||
     refuse bad-release '.understudy/run is missing or not executable.'
-  [[ -f $folder/.understudy/release.json && ! -L $folder/.understudy/release.json &&
-    $(of_release '[.schema, .app] | join(" ")') == "1 $app" ]] ||
-    refuse bad-release ".understudy/release.json is missing, or is not of $app in schema 1."
 }
 
 # What the release wants of the host must be what `prepare-host` laid down: root never believes a release.
@@ -77,7 +108,8 @@ prepare() {
   [[ -z $(find "$folder" ! -type f ! -type d ! -type l -print -quit) ]] || fail prepare-failed 'The hook prepare left a device, pipe or socket.'
   chown --recursive --no-dereference root:root "$folder"
   chmod --recursive a-st,go-w,a+rX "$folder"
-  jq -c --arg release "$release" '{schema: 1, release: $release, commit, committed}' "$folder/.understudy/release.json" |
+  sync --file-system "$folder" # the record says that all of it is on the disk
+  jq -c --arg release "$release" '{schema: 1, release: $release, commit, committed}' "$state/releases/$short.description.json" |
     write_whole "$state/releases/$short.json"
 }
 
@@ -94,6 +126,8 @@ commit() {
     '. + {$schema, $deployed, $databases}' "$state/releases/$short.json" | write_whole "$state/releases/$short.json"
   point_current "$short"
   systemctl daemon-reload
+  # Until the reload the socket's service was the old release, and what was on its way to start comes up after it.
+  be_alone "$(seconds_of "$(($(fact load-ms) + 200))")"
   start_workers
 }
 
@@ -104,21 +138,27 @@ present_databases() {
   done < <(databases) | jq -Rnc '[inputs]'
 }
 
+# What is left over does no harm: it never undoes a deploy.
+prune() { remove_old || note 'Not all that is old could be removed; the next deploy tries again.'; }
+
 # Keeps the newest releases, never fewer than the live and the one before it, and what they need.
-prune() {
-  local keep name
-  keep=$(of_release '.keep // 5')
+remove_old() {
+  local keep name code=0
+  keep=$(of_release .keep) || return 1
   while read -r _ name; do
     case $name in "$short" | "$(fact previous)") continue ;; esac
-    rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.json"
-  done < <(for record in "$state"/releases/*.json; do
+    rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.json" || code=1
+  done < <(for record in "$state"/releases/????????????.json; do
     printf '%s %s\n' "$(jq -r '.deployed // 0' "$record")" "$(basename "$record" .json)"
   done | sort -rn | tail -n "+$((keep + 1))")
-  for name in "$home"/releases/*/; do
-    name=$(basename "$name")
-    [[ -f $state/releases/$name.json ]] || rm -rf --one-file-system "$home/releases/$name"
+  for name in "$home"/releases/*/ "$state"/releases/*.description.json; do
+    name=$(basename "$name" .description.json)
+    [[ -f $state/releases/$name.json ]] ||
+      rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.description.json" || code=1
   done
-  find "$state/backups" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- |
-    while IFS= read -r name; do rm -rf --one-file-system "$name"; done
-  find "$state/operations" -mindepth 1 -maxdepth 1 -type d -mtime +30 ! -name "$operation" -exec rm -rf {} +
+  while IFS= read -r name; do rm -rf --one-file-system "$name" || code=1; done < <(
+    find "$state/backups" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2-
+  )
+  find "$state/operations" -mindepth 1 -maxdepth 1 -type d -mtime +30 ! -name "$operation" -exec rm -rf {} + || code=1
+  return "$code"
 }

@@ -13,30 +13,55 @@ values_file() { if [[ -s $runtime/values.json ]]; then echo "$runtime/values.jso
 
 redact() { jq -Rrs --slurpfile values "$(values_file)" "$redaction redacted"; }
 
-redact_json() {
-  jq -ac --slurpfile values "$(values_file)" "$redaction walk(if type == \"string\" then redacted else . end)"
+# Whether what the app said can be told without its secrets: after a boot their values may not have been read
+# again. Where no release ran yet, there are none.
+can_redact() {
+  [[ -e $runtime/values.json ]] ||
+    { [[ -z $(live_release) ]] && ! journal_lines | jq -en '[inputs.step] | index("rehearse-migrate")' >/dev/null; }
 }
 
-# Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]
+# Shortens the sentences of a result line until it takes at most 2,000 bytes of ASCII: SSM cuts at 2,500 (attack 8).
+fit() {
+  local line=$1 before
+  while ((${#line} > 1980)); do
+    before=$line
+    line=$(jq -ac 'def shorter: if length > 20 then .[0:(length * 0.9 | floor) - 3] + "..." else . end;
+      .sentence |= shorter | if .about.sentence? then .about.sentence |= shorter else . end' <<<"$line")
+    [[ $line != "$before" ]] || break
+  done
+  printf '%s' "$line"
+}
+
+# Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]. Redacted is what an app may have said;
+# names, paths and ids stay as they are, whatever the app's environment holds.
+# shellcheck disable=SC2016
 finish() {
-  local result=$1 reason=$2 sentence=$3 more=${4:-'{}'} digest=''
-  sentence=$(printf '%s' "$sentence" | tr '\n' ' ' | cut -c 1-700)
-  [[ -f $journal/checks.jsonl ]] || : >"$journal/checks.jsonl"
+  local result=$1 reason=$2 sentence=$3 more=${4:-'{}'} digest='' told=on
   [[ -f $journal/excerpt ]] || : >"$journal/excerpt"
+  if ! can_redact; then
+    told=off
+    sentence+=" The log stays on the host, because the values of the app's environment are not there to be taken out of it."
+  fi
+  if [[ ${excerpts:-on} == off ]]; then told=off; fi
   jq -nac --arg action "$action" --arg operation "$operation" --arg result "$result" --arg reason "$reason" \
-    --arg instance "$(setting instance 2>/dev/null || true)" --arg sentence "$sentence" --argjson more "$more" '
-    {schema: 1, $action, $operation, $result, $reason, $instance} + $more + {$sentence}' | redact_json >"$journal/fields"
-  jq -nac --slurpfile fields "$journal/fields" --slurpfile journal <(journal_lines) \
-    --slurpfile checks "$journal/checks.jsonl" --rawfile log "$journal/excerpt" '
+    --arg instance "$(setting instance 2>/dev/null || true)" --arg sentence "$sentence" --argjson more "$more" \
+    --slurpfile values "$(values_file)" "$redaction"'
+    {schema: 1, $action, $operation, $result, $reason, $instance} + $more
+      + {sentence: ($sentence | redacted | gsub("\n"; " ") | .[0:1500])}' >"$journal/fields"
+  jq -nac --slurpfile fields "$journal/fields" --slurpfile journal <(journal_lines) --arg told "$told" \
+    --slurpfile checks <(whole_lines "$journal/checks.jsonl") --rawfile log "$journal/excerpt" \
+    --slurpfile values "$(values_file)" "$redaction"'
     $fields[0] + {
       steps: [$journal[] | select(.event == "started") as $begun
         | [$journal[] | select(.event == "ended" and .step == $begun.step and .at >= $begun.at)][0] as $finish
-        | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false), note: ($finish.note // "")}],
-      $checks, log: ($log | split("\n") | map(select(length > 0)))}' | redact_json >"$journal/details"
+        | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false),
+           note: ($finish.note // "" | redacted)}],
+      checks: [$checks[] | (.body, .type, .problem) |= redacted | if $told == "off" then .body = "" else . end],
+      log: (if $told == "off" then [] else $log | redacted | split("\n") | map(select(length > 0)) end)}' >"$journal/details"
   if [[ -f $settings ]]; then
     digest=$(upload_results) || digest=''
   fi
-  jq -ac --arg details "$digest" '. + {$details}' "$journal/fields" | write_whole "$journal/line"
+  fit "$(jq -ac --arg details "$digest" '. + {$details}' "$journal/fields")" | write_whole "$journal/line"
   say "$result $reason: $sentence"
   printf '%s' "${journal##*/}" >"$state/last"
 }
@@ -48,7 +73,7 @@ upload_results() {
   if put_once "$journal/details" "results/$key.json" application/json; then
     sha256sum <"$journal/details" | cut -d ' ' -f 1
   fi
-  if [[ -s $journal/log ]]; then
+  if [[ -s $journal/log ]] && can_redact; then
     redact <"$journal/log" >"$journal/log.redacted"
     put_once "$journal/log.redacted" "logs/$key.log" text/plain || say 'The log could not be stored.'
     rm -f "$journal/log.redacted"
@@ -73,7 +98,7 @@ tell_and_exit() {
 
 # A result without an operation: nothing was begun, nothing is kept.
 tell_only() {
-  tell_and_exit "$(jq -nac --arg action "$action" --arg operation "$operation" --arg result "$1" --arg reason "$2" \
+  tell_and_exit "$(fit "$(jq -nac --arg action "$action" --arg operation "$operation" --arg result "$1" --arg reason "$2" \
     --arg sentence "$3" --argjson more "${4:-"{}"}" \
-    '{schema: 1, $action, $operation, $result, $reason} + $more + {$sentence, details: ""}')"
+    '{schema: 1, $action, $operation, $result, $reason} + $more + {$sentence, details: ""}')")"
 }

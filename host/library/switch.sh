@@ -56,7 +56,7 @@ switch() {
 expose() {
   keep_fact exposed "$(now_ms)"
   start_release "$short"
-  await_holding_public "$short"
+  await_process public "$app@$short.service" "$(($(now_ms) + $(start_timeout_ms)))"
 }
 
 switch_by_overlap() {
@@ -86,6 +86,12 @@ settle() {
     if [[ -z $(other_releases "$keep") ]]; then return 0; fi
   done
   return 1
+}
+
+# be_alone SECONDS: settled with our release, or the step has failed.
+be_alone() {
+  settle "$short" "$1" ||
+    fail switch-failed "Release $(other_releases "$short" | head -n 1)'s unit keeps coming up beside $short."
 }
 
 other_releases() {
