@@ -53,7 +53,7 @@ conclude_put_back() {
   local reason=$1 sentence=$2 previous seconds
   previous=$(fact previous)
   if has_fact data-left; then
-    sentence+=" The data could not be put back (no room on the disk?): it is as the migration left it. As it was before it is in $backup/kept."
+    sentence+=" The data could not be put back (a full disk, or a hook that does not end) and is as the migration left it; as it was before, it is in $backup/kept."
   fi
   if [[ -n $previous ]] && ! (verify_old "$previous"); then
     stop_holder
@@ -123,7 +123,9 @@ recover() {
 
 # Others deployed since: what this operation changed, they changed again.
 leave_alone() {
-  finish unknown interrupted "The operation died in step $(fact interrupted). Release $(live_release) was deployed since, so nothing was put back." "$(outcome false "$(live_release)")"
+  local now
+  now=$(live_release)
+  finish unknown interrupted "The operation died in step $(fact interrupted), and another release is live since: ${now:-none}. Nothing was put back." "$(outcome false "$now")"
 }
 
 finish_forward() {

@@ -39,7 +39,6 @@ hold() {
   keep_fact held "$(now_ms)"
   if has_socket; then systemctl start "$app-pause.service"; fi
   if [[ -n $previous ]]; then stop_release "$previous"; fi
-  install -d -m 0700 -o "$(setting user)" "$backup/kept"
   back_up_databases "$backup/kept" quick_check
   keep_fact kept yes
 }
@@ -109,7 +108,7 @@ take_public_back() {
   if has_socket && [[ -z $previous || $(setting switch) == pause ]]; then systemctl start "$app-pause.service"; fi
   if [[ -n $previous && $(setting switch) == overlap ]]; then
     start_release "$previous"
-    until=$(($(now_ms) + 60000))
+    until=$(($(now_ms) + $(start_timeout_ms "$previous")))
     while [[ -n $(process_problem public "$app@$previous.service") ]] || ! answers_now probe "$previous"; do
       (($(now_ms) < until)) || break
       sleep 0.2
