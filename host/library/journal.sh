@@ -17,7 +17,7 @@ record() {
 # The whole lines of a file of JSON: a power cut may have torn one.
 whole_lines() {
   if [[ -f $1 ]]; then
-    jq -cR 'fromjson? // empty' "$1"
+    jq -cR 'fromjson? | objects' "$1"
   fi
 }
 

@@ -146,7 +146,7 @@ remove_old() {
   local keep name code=0
   keep=$(of_release .keep) || return 1
   while read -r _ name; do
-    case $name in "$short" | "$(fact previous)") continue ;; esac
+    [[ $name =~ ^[0-9a-f]{12}$ && $name != "$short" && $name != "$(fact previous)" ]] || continue
     rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.json" || code=1
   done < <(for record in "$state"/releases/????????????.json; do
     printf '%s %s\n' "$(jq -r '.deployed // 0' "$record")" "$(basename "$record" .json)"
