@@ -60,7 +60,7 @@ const stages: readonly Stage[] = [
   { name: 'contract', limit: 300, play: (signal) => jest('tests/contract', 2, signal) },
   { name: 'dist', limit: 300, play: checkDist },
   { name: 'cloud', limit: 900, play: asRoot((signal) => jest('tests/cloud', 2, signal)) },
-  { name: 'host', limit: 900, play: asRoot((signal) => jest('tests/host', 2, signal)) },
+  { name: 'host', limit: 1800, play: asRoot((signal) => jest('tests/host', 2, signal)) },
   { name: 'end-to-end', limit: 1200, play: asRoot((signal) => jest('tests/end-to-end', 2, signal)) },
 ];
 

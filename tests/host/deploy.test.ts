@@ -5,7 +5,7 @@ import { Host } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = 'hdeploy';
+const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 

@@ -6,7 +6,7 @@ import { Host } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = 'hdata';
+const name = `h${process.pid.toString(36)}`;
 const state = '/var/lib/understudy/shop';
 let cloud: Cloud;
 let host: Host;

@@ -5,7 +5,7 @@ import { Host } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = 'hhardrel';
+const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 let live: string;
@@ -115,7 +115,7 @@ echo '["health", "staging", "operation"]' >${values}`);
     expect(checks[0]?.body).toBe('');
     expect(log).toEqual([]);
     const key = `logs/shop/staging/${result['operation']}/${host.instanceId}.log`;
-    await expect(host.object(key)).rejects.toThrow();
+    await expect(host.object(key)).rejects.toThrow('key does not exist');
   });
 
   test('is whole after a line of the journal or of the checks was torn', async () => {

@@ -4,7 +4,7 @@ import { Host } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = 'hprepare';
+const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 let live: string;

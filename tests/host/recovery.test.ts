@@ -5,7 +5,7 @@ import { Host, type Result } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = 'hrecover';
+const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 let live: string;

@@ -15,7 +15,7 @@ import { Host, type Result } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = 'hsecret';
+const name = `h${process.pid.toString(36)}`;
 const secret = 'first "quoted" part\nsecond $HOME part\\\nthird `id` \\n part';
 const lines = secret.split('\n');
 let cloud: Cloud;

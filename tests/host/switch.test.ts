@@ -5,7 +5,7 @@ import { Host, type Load } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = 'hswitch';
+const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 
