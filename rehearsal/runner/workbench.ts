@@ -87,6 +87,8 @@ export function layPrograms(bench: Workbench, node: string): void {
     `'${node}' "$@"`,
     'code=$?',
     `while [ -e '${bench.holding}' ]; do sleep 0.05; done`,
+    // act takes a step for over when its process is, and may lose what that wrote last (seen under load).
+    'sleep 0.1',
     'exit "$code"',
   );
 }

@@ -180,7 +180,8 @@ jobs:
 on: push
 permissions: {}
 jobs:
-  bad: {runs-on: ubuntu-latest, steps: [{run: 'echo "::error::broken"; exit 3'}]}
+  # act may lose what a step wrote in its last moment.
+  bad: {runs-on: ubuntu-latest, steps: [{run: 'echo "::error::broken"; sleep 0.3; exit 3'}]}
   after: {needs: bad, runs-on: ubuntu-latest, steps: [{run: echo never}]}
 `,
     );
