@@ -74,7 +74,10 @@ describe('the instance metadata', () => {
   });
 
   test("is closed after a boot on which the host's own rules flush everything", async () => {
-    await host.shell('systemctl enable nftables');
+    const late = '[Service]\\nExecStartPre=/bin/sleep 1\\n';
+    await host.shell(
+      `printf '${late}' >/etc/systemd/system/nftables.service.d/late.conf; systemctl enable nftables`,
+    );
     await host.cutPower();
     await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
     expect(await host.shell('systemctl is-active nftables')).toBe('active');
