@@ -8,20 +8,21 @@ umask 077
 app=$1
 state=/var/lib/understudy/$app
 derived=/run/systemd/generator/multi-user.target.wants
+boot=$(</proc/sys/kernel/random/boot_id)
 
-# The last two lines of `boots`: the boot before this one, and this one. Whoever recovers can tell one from the other.
+write_whole() { cat >"$1.new" && sync "$1.new" && mv -fT "$1.new" "$1" && sync "$state"; }
+
+# `boots`: the boot before this one, and this one, by which recovery knows that nobody wrote to the data in between.
+# So a boot on which the app could not start does not count: only `passed` ones.
 note_boot() {
-  local id
-  id=$(</proc/sys/kernel/random/boot_id)
-  [[ $(tail -n 1 "$state/boots" 2>/dev/null) != "$id" ]] || return 0
+  [[ $(tail -n 1 "$state/boots" 2>/dev/null) != "$boot" ]] || return 0
   {
-    tail -n 1 "$state/boots" 2>/dev/null || true
-    printf '%s\n' "$id"
-  } >"$state/boots.new"
-  sync "$state/boots.new"
-  mv -fT "$state/boots.new" "$state/boots"
-  sync "$state"
+    cat "$state/passed" 2>/dev/null || true
+    printf '%s\n' "$boot"
+  } | write_whole "$state/boots"
 }
+
+note_passed() { printf '%s\n' "$boot" | write_whole "$state/passed"; }
 
 live_release() {
   local name
@@ -54,10 +55,13 @@ start_live() {
   [[ ${#units[@]} == 0 ]] || systemctl --no-block start "${units[@]}"
 }
 
-note_boot || echo "the boot could not be noted in $state/boots" >&2
+# Without a note, which a full disk may refuse, recovery puts no data back; the app need not stay down for it.
+note_boot || rm -f "$state/boots"
 # Who holds the host's lock is in charge of the data and of what runs: an operation, which started us with the app.
-if ! flock --nonblock "$state/lock" true; then exit 0; fi
-/usr/local/lib/understudy/recover "$app" boot
-live=$(live_release)
-derive_anew "$live"
-start_live "$live"
+if flock --nonblock "$state/lock" true; then
+  /usr/local/lib/understudy/recover "$app" boot
+  live=$(live_release)
+  derive_anew "$live"
+  start_live "$live"
+fi
+note_passed || rm -f "$state/boots" "$state/passed"

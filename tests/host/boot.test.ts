@@ -52,11 +52,17 @@ END`;
   test('an app whose data could not be put right does not start, and others do', async () => {
     await host.prepare({ app: 'till', user: 'till', port: '8081' });
     await host.shell(died);
+    const [, before] = (await boots()).split('\n');
+    await host.cutPower();
+    await host.until('systemctl --quiet is-failed understudy-boot@shop');
     await host.cutPower();
     await host.until('systemctl --quiet is-active till.socket');
     await host.until('systemctl --quiet is-failed understudy-boot@shop');
     await host.until('[[ $(systemctl show -p SubState --value understudy-recover@shop) == auto-restart ]]');
     expect(await host.units()).toEqual([]);
+    // The boot on which nothing started does not count.
+    const [last, ours, boot] = (await boots()).split('\n');
+    expect({ last, ours }).toEqual({ last: before, ours: boot });
     expect(await host.shell('ss -Hltn "sport = :8080"; systemctl is-active shop-worker@kept || true')).toBe(
       'inactive',
     );
