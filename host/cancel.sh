@@ -5,12 +5,15 @@
 # include library/base.sh
 # include library/journal.sh
 # include library/result.sh
-# include library/require-host.sh
+# include library/guard.sh
 
 action=cancel
 asked=$state/operations/$about
 
-require_host
+# No operation is begun here, so a refusal is told at once.
+refuse() { tell_only refused "$@"; }
+
+check_host
 if [[ -f $asked/line ]]; then
   tell_only unchanged already-ended "Operation $about has ended: $(jq -r '"\(.result), \(.reason)"' "$asked/line")."
 fi

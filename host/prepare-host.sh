@@ -7,7 +7,6 @@
 # include library/journal.sh
 # include library/result.sh
 # include library/watch.sh
-# include library/release.sh
 
 action=prepare-host
 

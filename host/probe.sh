@@ -5,7 +5,7 @@
 # include library/base.sh
 # include library/journal.sh
 # include library/result.sh
-# include library/require-host.sh
+# include library/guard.sh
 # include library/release.sh
 # include library/health.sh
 # include library/switch.sh
@@ -50,5 +50,8 @@ probe() {
 
 # shellcheck disable=SC2154
 about_operation=$about
-require_host
+# No operation is begun here, so a refusal is told at once.
+refuse() { tell_only refused "$@"; }
+
+check_host
 probe

@@ -4,6 +4,8 @@
 
 check_host() {
   local instance
+  [[ -f $settings ]] ||
+    refuse not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
   [[ $(setting environment) == "$environment" ]] ||
     refuse wrong-host "This host was prepared for $app in $(setting environment), not in $environment."
   instance=$(instance_id) || refuse wrong-host 'The instance metadata does not answer, so this host cannot be told.'

@@ -22,8 +22,11 @@ await_process() {
   done
 }
 
+# The last lines of a unit, for people; a journal that cannot be read changes no verdict.
+keep_excerpt() { journalctl --unit "$1" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true; }
+
 fail_start() {
-  journalctl --unit "$1" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true
+  keep_excerpt "$1"
   fail start-failed "${1%.service} $2."
 }
 
@@ -112,7 +115,7 @@ ask_checks() {
       if [[ $(jq .status <<<"$answer") != 0 ]]; then wrong=$((wrong + 1)); fi
       if ((wrong >= 3)) || (($(now_ms) >= until)); then
         printf '%s\n' "$answer" >>"$journal/checks.jsonl"
-        journalctl --unit "$of" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true
+        keep_excerpt "$of"
         fail check-failed "$(tell_failed_check "$answer")"
       fi
       sleep 0.3

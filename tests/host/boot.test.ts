@@ -1,25 +1,18 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
-import { Host } from './ground.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 let live: string;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
   await host.prepare({ workers: 'kept' });
   live = (await host.deploy({ version: '1', workers: ['kept'] })).release;
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const boots = () => host.shell('cat /var/lib/understudy/shop/boots; cat /proc/sys/kernel/random/boot_id');
 

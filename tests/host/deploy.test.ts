@@ -1,23 +1,16 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { addTable } from './app.ts';
-import { Host } from './ground.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 test('refuses a host that nobody prepared', async () => {
   const result = await host.deployStored('a'.repeat(64));

@@ -9,6 +9,8 @@ import {
   launchHost,
   onHost,
   operatorClient,
+  startCloud,
+  stopCloud,
 } from '../../rehearsal/cloud/cloud.ts';
 import { compose, type HostOperation } from '../../src/document/compose.ts';
 import { packApp, type Variant } from './app.ts';
@@ -16,6 +18,21 @@ import { packApp, type Variant } from './app.ts';
 const app = 'shop';
 const environment = 'staging';
 const bucket = 'shop-understudy';
+
+// A name of its own for each process, so that two test runs do not disturb each other.
+const cloudName = `h${process.pid.toString(36)}`;
+
+/** Raises a cloud with one fresh host, for the tests of a file. */
+export async function raiseHost(): Promise<{ cloud: Cloud; host: Host }> {
+  await lowerHost();
+  const cloud = await startCloud({ name: cloudName });
+  return { cloud, host: await Host.launch(cloud) };
+}
+
+/** Takes both away again. */
+export function lowerHost(): Promise<void> {
+  return stopCloud(cloudName);
+}
 
 /** What a host script prints first. */
 export interface Result {

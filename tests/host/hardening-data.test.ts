@@ -1,28 +1,21 @@
 // What hostile or unlucky apps, disks and hooks do to the data of a deploy.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { addTable } from './app.ts';
-import { Host } from './ground.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = `h${process.pid.toString(36)}`;
 const state = '/var/lib/understudy/shop';
-let cloud: Cloud;
 let host: Host;
 let live: string;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
   await host.prepare({ switch: 'pause' });
   live = (await host.deploy({ version: 'old' })).release;
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const liveOnly = (command: string) => `if [[ -z \${UNDERSTUDY_REHEARSAL:-} ]]; then\n${command}\nfi`;
 const checkHook = (text: string) =>

@@ -1,26 +1,19 @@
 // What a release, its hooks and its app must not be able to do to the host that deploys it.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
-import { Host } from './ground.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 let live: string;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
   await host.prepare({ switch: 'pause' });
   live = (await host.deploy({ version: '1' })).release;
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 /** A change of the description in the release's folder, by a jq program. */
 const rewrite = (program: string) =>

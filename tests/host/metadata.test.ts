@@ -1,11 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
-import { Host } from './ground.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 let live: string;
 
@@ -14,9 +11,7 @@ const ask =
   "curl --silent --max-time 3 --write-out '%{http_code}' --output /dev/null http://169.254.169.254/latest/meta-data/ || true";
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
   await host.prepare();
   const release = await host.store({
     version: '1',
@@ -26,9 +21,7 @@ beforeAll(async () => {
   live = (await host.deployStored(release)).release;
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const check = () => host.shell('/usr/local/lib/understudy/firewall check 2>&1 && echo in force');
 const answers = () => host.shell(`for user in root shop; do runuser -u $user -- sh -c "${ask}"; echo; done`);

@@ -1,23 +1,18 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
-import { Host } from './ground.ts';
+import type { Cloud } from '../../rehearsal/cloud/cloud.ts';
+import { type Host, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = `h${process.pid.toString(36)}`;
 let cloud: Cloud;
 let host: Host;
 let live: string;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ cloud, host } = await raiseHost());
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const settings = { user: 'till', port: '8081', switch: 'pause', notify: 'true', workers: 'none' };
 const prepareApp = (app: string) =>

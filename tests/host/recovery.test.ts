@@ -1,26 +1,19 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { addTable, type Variant } from './app.ts';
-import { Host, type Result } from './ground.ts';
+import { type Host, lowerHost, type Result, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 let live: string;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
   await host.prepare({ switch: 'pause' });
   live = (await host.deploy({ version: 'old' })).release;
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const onlyLive = 'time.sleep(0 if rehearsal else 60)';
 const liveOnly = (command: string) => `[[ -n \${UNDERSTUDY_REHEARSAL:-} ]] || { ${command}; }`;

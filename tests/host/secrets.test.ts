@@ -8,14 +8,11 @@ import {
   type Cloud,
   describeHost,
   operatorClient,
-  startCloud,
-  stopCloud,
 } from '../../rehearsal/cloud/cloud.ts';
-import { Host, type Result } from './ground.ts';
+import { type Host, lowerHost, type Result, raiseHost } from './ground.ts';
 
 jest.setTimeout(90_000);
 
-const name = `h${process.pid.toString(36)}`;
 const secret = 'first "quoted" part\nsecond $HOME part\\\nthird `id` \\n part';
 const lines = secret.split('\n');
 let cloud: Cloud;
@@ -38,18 +35,14 @@ with open(os.path.join(shared, 'app-digest'), 'w') as file:
 const migrate = 'printf %s "$SECRET" | sha256sum | cut -c 1-64 >"$UNDERSTUDY_SHARED/hook-digest"';
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ cloud, host } = await raiseHost());
   await putSecret(secret);
   await host.shell('touch /root/before');
   await host.prepare();
   live = await host.deploy({ version: '1', atImport: keepDigest, migrate });
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 const digestOfApp = () => host.shell('cat /srv/shop/shared/app-digest');
 

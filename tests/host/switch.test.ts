@@ -1,23 +1,16 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { addTable } from './app.ts';
-import { Host, type Load } from './ground.ts';
+import { type Host, type Load, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
 
-const name = `h${process.pid.toString(36)}`;
-let cloud: Cloud;
 let host: Host;
 
 beforeAll(async () => {
-  await stopCloud(name);
-  cloud = await startCloud({ name });
-  host = await Host.launch(cloud);
+  ({ host } = await raiseHost());
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-}, 60_000);
+afterAll(lowerHost, 60_000);
 
 /** Notes that were acknowledged and are not in the database. */
 async function missing(load: Load): Promise<string[]> {

@@ -1,21 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { resultOf } from '../../../src/action/result.ts';
 import { type HostState, readState } from '../../../src/command/result-line.ts';
-import type { Operation } from '../../../src/operation/operation.ts';
 import { instanceOutcome } from '../../../src/operation/outcome.ts';
 import { settleOne } from '../../../src/operation/settle.ts';
+import { operation } from './fleet.ts';
 
-const operation: Operation = {
-  ...{
-    id: '42-100-1-deploy-staging',
-    action: 'deploy',
-    document: 'deploy',
-    app: 'isso',
-    region: 'us-east-2',
-    environment: 'staging',
-  },
-  ...{ bucket: 'b', rollout: { concurrency: 1, errors: 0 }, repository: 'acme/isso', run: '100', attempt: 1 },
-};
 const open = instanceOutcome(
   'i-1',
   resultOf({ outcome: 'unknown', reason: 'no-result', sentence: 'No word.' }),

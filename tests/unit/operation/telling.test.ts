@@ -3,22 +3,12 @@ import { resultOf } from '../../../src/action/result.ts';
 import { sha256 } from '../../../src/aws/bucket.ts';
 import { detailsKey } from '../../../src/command/details.ts';
 import type { CheckAnswer } from '../../../src/health/answer.ts';
-import type { Operation, Services } from '../../../src/operation/operation.ts';
+import type { Services } from '../../../src/operation/operation.ts';
 import { type InstanceOutcome, instanceOutcome } from '../../../src/operation/outcome.ts';
 import { believe, readTold } from '../../../src/operation/telling.ts';
 import { MemoryBucket } from '../aws/memory-bucket.ts';
+import { operation } from './fleet.ts';
 
-const operation: Operation = {
-  ...{
-    id: '42-100-1-deploy-staging',
-    action: 'deploy',
-    document: 'deploy',
-    app: 'isso',
-    region: 'us-east-2',
-    environment: 'staging',
-  },
-  ...{ bucket: 'b', rollout: { concurrency: 1, errors: 0 }, repository: 'acme/isso', run: '100', attempt: 1 },
-};
 const done = (instance: string, details = ''): InstanceOutcome => ({
   ...instanceOutcome(instance, resultOf({ outcome: 'done', reason: 'deployed' }), false),
   details,
