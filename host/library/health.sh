@@ -103,9 +103,11 @@ holds() { [[ -n $(find "/proc/$1/fd" -lname "socket:\\[$2\\]" -print -quit 2>/de
 
 # No answer is asked again until the time is over: the server may still be loading. A wrong answer gets three tries.
 ask_checks() {
-  local where=$1 of=$2 until=$3 check answer wrong
+  local where=$1 of=$2 until=$3 checks check answer wrong
+  checks=$(checks_of "$(release_of_unit "$of")") || fail check-failed "The checks of ${of%.service} cannot be read."
   has_died "$of" && fail_start "$of" 'ended'
   while IFS= read -r check; do
+    [[ -n $check ]] || continue
     wrong=0
     while answer=$(ask "$where" "$of" "$check"); [[ $(jq .ok <<<"$answer") != true ]]; do
       if has_died "$of"; then
@@ -121,7 +123,7 @@ ask_checks() {
       sleep 0.3
     done
     printf '%s\n' "$answer" >>"$journal/checks.jsonl"
-  done < <(checks_of "$(release_of_unit "$of")")
+  done <<<"$checks"
 }
 
 tell_failed_check() {
@@ -178,8 +180,9 @@ ask() {
 }
 
 answers_now() {
-  local check
+  local checks check
+  checks=$(checks_of "$2") || return 1
   while IFS= read -r check; do
-    [[ $(ask "$1" "$app@$2.service" "$check" | jq .ok) == true ]] || return 1
-  done < <(checks_of "$2")
+    [[ -z $check || $(ask "$1" "$app@$2.service" "$check" | jq .ok) == true ]] || return 1
+  done <<<"$checks"
 }

@@ -163,3 +163,16 @@ printf '#!/bin/sh\\nexit 1\\n' >${firewall}; chmod 755 ${firewall}`);
   expect(result).toMatchObject({ result: 'refused', reason: 'not-prepared' });
   expect(result.sentence).toContain('shop-prepare-host');
 });
+
+test('a release whose checks cannot be read is never called healthy', async () => {
+  const release = await host.store({ version: 'blind' });
+  live = (await host.deployStored(release)).release;
+  const description = `/var/lib/understudy/shop/releases/${live}.description.json`;
+  await host.shell(`mv ${description} /root/description.json`);
+  const seen = await host.probe();
+  const again = await host.deployStored(release);
+  await host.shell(`mv /root/description.json ${description}`);
+  expect(seen).toMatchObject({ live, healthy: false });
+  expect(again).toMatchObject({ result: 'failed', healthy: false });
+  expect(await host.probe()).toMatchObject({ live, healthy: true });
+});
