@@ -2,6 +2,7 @@ import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
 import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
 import { resultTable, type ScenePlayed, writeReport } from './report.ts';
 import { scenes } from './scenes/index.ts';
+import type { Recording } from './scenes/recording.ts';
 import type { Scene, Stage } from './scenes/scene.ts';
 import { Staging } from './scenes/staging.ts';
 
@@ -21,19 +22,35 @@ function opened<T>(part: T | undefined): T {
   return part;
 }
 
+/** What all that a scene played on has recorded. */
+function recorded({ isso, chatmrpt }: Stage): Recording {
+  const parts = [isso, chatmrpt].map((staging) => staging.takeRecording());
+  return {
+    requests: parts.flatMap(({ requests }) => requests),
+    deploys: parts.flatMap(({ deploys }) => deploys),
+  };
+}
+
 async function play(scene: Scene, stage: Stage): Promise<void> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   try {
     const outcome = await scene.play(stage);
-    played.push({ name: scene.name, passed: true, seconds: seconds(), ...outcome });
+    played.push({
+      name: scene.name,
+      passed: true,
+      seconds: seconds(),
+      ...outcome,
+      recording: recorded(stage),
+    });
     stage.say(outcome.note);
   } catch (error) {
     // What a scene says that was stopped in the middle is no news.
     stop.signal.throwIfAborted();
     const note = error instanceof Error ? error.message : String(error);
     const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0, summary: '' };
-    played.push({ name: scene.name, passed: false, seconds: seconds(), ...nothing, note });
+    const seen = { ...nothing, note, recording: recorded(stage) };
+    played.push({ name: scene.name, passed: false, seconds: seconds(), ...seen });
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Recording } from './scenes/recording.ts';
 import type { Outcome } from './scenes/scene.ts';
 
 const FOLDER = join(import.meta.dirname, 'report');
@@ -9,6 +10,7 @@ export interface ScenePlayed extends Outcome {
   readonly name: string;
   readonly passed: boolean;
   readonly seconds: number;
+  readonly recording: Recording;
 }
 
 /** The table that ends a rehearsal: scenes, seconds, requests and losses. */
@@ -37,7 +39,8 @@ export function resultTable(played: readonly ScenePlayed[]): string {
 }
 
 /**
- * Writes `rehearsal/report/`: `result.json`, and the summary of each scene's last deploy in Markdown.
+ * Writes `rehearsal/report/`: `result.json`, and of each scene the summary of its last deploy in Markdown, and as JSON what
+ * its figures are drawn from.
  * @returns the folder
  */
 export async function writeReport(played: readonly ScenePlayed[]): Promise<string> {
@@ -47,8 +50,10 @@ export async function writeReport(played: readonly ScenePlayed[]): Promise<strin
     return { name, passed, seconds: Number(seconds.toFixed(1)), requests, lost, worstLatencyMs, apiCalls };
   });
   await writeFile(join(FOLDER, 'result.json'), `${JSON.stringify({ scenes }, null, 2)}\n`);
-  for (const [index, { summary }] of played.entries()) {
-    if (summary) await writeFile(join(FOLDER, `scene-${index + 1}.md`), summary);
+  for (const [index, { name, summary, recording }] of played.entries()) {
+    const file = join(FOLDER, `scene-${index + 1}`);
+    await writeFile(`${file}.json`, `${JSON.stringify({ name, ...recording })}\n`);
+    if (summary) await writeFile(`${file}.md`, summary);
   }
   return FOLDER;
 }

@@ -23,6 +23,9 @@ export interface Failure {
   readonly problem: string;
 }
 
+/** One request: when it was sent (ms since 1970), how long its end took (ms), and 1 where it was as promised. */
+export type Sample = readonly [startMs: number, latencyMs: number, ok: 0 | 1];
+
 /** What the users met. */
 export interface LoadReport {
   readonly requests: number;
@@ -35,6 +38,8 @@ export interface LoadReport {
   /** The first 50 losses. */
   readonly failures: readonly Failure[];
   readonly seconds: number;
+  /** Every request, in the order in which they ended. */
+  readonly samples: readonly Sample[];
 }
 
 /** Sends one request over a new connection; resolves to what is wrong with its answer, or to nothing. */
@@ -85,15 +90,14 @@ function round(milliseconds: number): number {
 /** Counts what was asked and answered. */
 class Tally {
   readonly #began = performance.now();
-  readonly #samples: number[] = [];
+  readonly #samples: Sample[] = [];
   readonly #acknowledged: string[] = [];
   readonly #failures: Failure[] = [];
-  #requests = 0;
   #lost = 0;
 
   note(asked: Ask, sentAt: number, problem: string | undefined): void {
-    this.#requests += 1;
-    this.#samples.push(performance.now() - sentAt);
+    const ok = problem === undefined ? 1 : 0;
+    this.#samples.push([Math.round(performance.timeOrigin + sentAt), round(performance.now() - sentAt), ok]);
     if (problem === undefined) {
       if (asked.mark !== undefined) this.#acknowledged.push(asked.mark);
       return;
@@ -105,16 +109,17 @@ class Tally {
   }
 
   report(): LoadReport {
-    const sorted = this.#samples.toSorted((a, b) => a - b);
+    const sorted = this.#samples.map(([, latencyMs]) => latencyMs).toSorted((a, b) => a - b);
     return {
-      requests: this.#requests,
+      requests: sorted.length,
       lost: this.#lost,
-      worstLatencyMs: round(sorted.at(-1) ?? 0),
-      p50Ms: round(percentile(sorted, 0.5)),
-      p99Ms: round(percentile(sorted, 0.99)),
+      worstLatencyMs: sorted.at(-1) ?? 0,
+      p50Ms: percentile(sorted, 0.5),
+      p99Ms: percentile(sorted, 0.99),
       acknowledged: this.#acknowledged,
       failures: this.#failures,
       seconds: round((performance.now() - this.#began) / 1000),
+      samples: this.#samples,
     };
   }
 }

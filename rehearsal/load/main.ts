@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   console.log(`ready ${JSON.stringify({ url: plan.url, rate: plan.rate })}`);
   const report = await applyLoad(plan, users);
   clearTimeout(timer);
-  await writeFile(values.out, `${JSON.stringify(report, undefined, 2)}\n`);
+  await writeFile(values.out, `${JSON.stringify(report)}\n`);
 }
 
 main().then(

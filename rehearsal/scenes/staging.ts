@@ -9,8 +9,9 @@ import { type Cloud, describeHost, inFabric, onHost, operatorClient } from '../c
 import { ensureHosts } from '../cloud/enrol.ts';
 import { provision } from '../cloud/provision.ts';
 import { type RecordedCall, readCalls } from '../gateway/record.ts';
-import type { LoadReport } from '../load/load.ts';
+import type { LoadReport, Sample } from '../load/load.ts';
 import { type Run, runWorkflow } from '../runner/runner.ts';
+import { type DeployRecord, type Recording, recordDeploys } from './recording.ts';
 import { CallerRepository } from './repository.ts';
 
 const PORT = 8080;
@@ -28,6 +29,8 @@ export class Staging {
   readonly #stop: AbortSignal | undefined;
   #lastRun: Run | undefined;
   #callsSeen = 0;
+  #requests: Sample[] = [];
+  #deploys: DeployRecord[] = [];
 
   private constructor(
     cloud: Cloud,
@@ -70,7 +73,8 @@ export class Staging {
 
   async #play(attempt: { runId?: number; attempt?: number }, cancel?: AbortSignal): Promise<Run> {
     const signals = [this.#stop, cancel].filter((signal) => signal !== undefined);
-    return runWorkflow(this.cloud, {
+    const startMs = Date.now();
+    const run = await runWorkflow(this.cloud, {
       repository: this.repository.name,
       folder: this.repository.folder,
       event: 'push',
@@ -78,6 +82,17 @@ export class Staging {
       signal: AbortSignal.any(signals),
       ...attempt,
     });
+    const played = { run, startMs, endMs: Date.now() };
+    this.#deploys.push(...(await recordDeploys(this.#s3(), this.app, played)));
+    return run;
+  }
+
+  /** What users met and what was deployed since this was asked last. */
+  takeRecording(): Recording {
+    const recording = { requests: this.#requests, deploys: this.#deploys };
+    this.#requests = [];
+    this.#deploys = [];
+    return recording;
   }
 
   /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
@@ -99,7 +114,9 @@ export class Staging {
       const run = await this.push();
       load.stdin.end();
       await ended;
-      return { run, load: JSON.parse(await readFile(out, 'utf8')) };
+      const report = JSON.parse(await readFile(out, 'utf8')) as LoadReport;
+      this.#requests.push(...report.samples);
+      return { run, load: report };
     } finally {
       load.kill();
     }

@@ -57,9 +57,12 @@ async function load(
 
 describe('the load generator', () => {
   test('asks over a new connection each time, and counts what was answered as promised', async () => {
+    const began = Date.now();
     const report = await load(12);
     expect(report.lost).toBe(0);
     expect(report.requests).toBe(connections);
+    expect(report.samples.map(([, , ok]) => ok)).toEqual(Array(connections).fill(1));
+    expect(report.samples.every(([start]) => start >= began && start <= Date.now())).toBe(true);
     expect(report.acknowledged.length).toBe(Math.floor(report.requests / 3));
     expect(new Set(report.acknowledged).size).toBe(report.acknowledged.length);
   });
@@ -85,6 +88,7 @@ describe('the load generator', () => {
     answer = behave;
     const report = await load(3, { patience: 200 });
     expect(report.lost).toBe(report.requests);
+    expect(new Set(report.samples.map(([, , ok]) => ok))).toEqual(new Set([0]));
     expect(report.acknowledged).toEqual([]);
     expect(report.failures[0]?.problem).toMatch(problem);
   });

@@ -31,7 +31,11 @@ describe('a push reaches staging through the workflow', () => {
   test.each(scenes.map((scene) => [scene.name, scene] as const))(
     '%s',
     async (_, scene) => {
-      await expect(scene.play({ cloud, isso, chatmrpt, say: () => {} })).resolves.toBeDefined();
+      const { requests } = await scene.play({ cloud, isso, chatmrpt, say: () => {} });
+      const recordings = [isso, chatmrpt].map((staging) => staging.takeRecording());
+      expect(recordings.flatMap((recording) => recording.requests)).toHaveLength(requests);
+      const deploys = recordings.flatMap((recording) => recording.deploys);
+      expect(deploys.map(({ steps }) => steps.length)).not.toContain(0);
     },
     300_000,
   );
