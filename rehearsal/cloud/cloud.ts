@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly name: string;
   /** A folder with the binaries of the real amazon-ssm-agent, instead of our agent. */
   readonly agent?: string;
+  /** Lets the hosts' agents wait as long as the real one: a minute after a reboot, where they wait 2 s otherwise. */
+  readonly realWaits?: boolean;
   /** Hears of each step. */
   readonly onStep?: (sentence: string) => void;
 }
@@ -30,16 +32,16 @@ export interface StartOptions {
  */
 export async function startCloud({
   name,
-  agent,
   onStep: tell = () => undefined,
+  ...hosts
 }: StartOptions): Promise<Cloud> {
   if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
-  return inTurn(name, () => raise(name, agent, tell));
+  return inTurn(name, () => raise(name, hosts, tell));
 }
 
 async function raise(
   name: string,
-  agent: string | undefined,
+  { agent, realWaits }: Pick<StartOptions, 'agent' | 'realWaits'>,
   tell: (sentence: string) => void,
 ): Promise<Cloud> {
   const known = readRecord(name);
@@ -55,7 +57,8 @@ async function raise(
   }
   for (const folder of [stateFolder(name), runFolder(name)]) mkdirSync(folder, { recursive: true });
   await layFabric(name);
-  return new Starter(name, agent ?? known?.agent, tell).start();
+  const wished = { agent: agent ?? known?.agent, realWaits: realWaits ?? known?.realWaits ?? false };
+  return new Starter(name, wished, tell).start();
 }
 
 /** The cloud of that name. Throws when there is none. */

@@ -3,12 +3,14 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseConfig } from '../../src/config/parse.ts';
+import { kinds, type Wish } from '../faults/faults.ts';
 import { isAlive } from '../ground/process.ts';
 import type { HostView } from '../hosts/hosts.ts';
 import { runWorkflow } from '../runner/runner.ts';
 import { callerRepository } from './caller.ts';
 import { launchHost, openCloud, startCloud, stopCloud } from './cloud.ts';
 import { ensureHosts } from './enrol.ts';
+import { addFault, clearFaults, listFaults } from './fault.ts';
 import { hostPrefix, listHosts } from './host.ts';
 import { provision } from './provision.ts';
 import { requireRecord, upCommand } from './record.ts';
@@ -111,6 +113,18 @@ export async function pushRepository(name: string, repo: string, environment: st
   for (const job of ended.jobs) if (job.summary !== '') say(`\n${job.summary}`);
   say(`${ended.conclusion} in ${ended.seconds.toFixed(1)} s`);
   return ended.conclusion === 'success' ? 0 : 1;
+}
+
+/** Puts a fault on the books of a cloud; without one, tells what is on them; `clear` clears them. */
+export async function orderFault(name: string, action: string | undefined, wish: object): Promise<number> {
+  const cloud = openCloud(name);
+  if (action === 'clear') await clearFaults(cloud);
+  else if (action !== undefined) {
+    const { kind } = await addFault(cloud, { action, ...wish } as Wish);
+    say(`The next such call is ${kinds[kind]}.`);
+  }
+  for (const fault of await listFaults(cloud)) say(JSON.stringify(fault));
+  return 0;
 }
 
 /** Stops a cloud and removes all that it made. */

@@ -5,10 +5,11 @@
  *     npm run cloud -- status [--json] [--name NAME]
  *     npm run cloud -- shell HOST [--name NAME]
  *     npm run cloud -- push --repo DIR [--environment NAME] [--name NAME]
+ *     npm run cloud -- fault [ACTION KIND | clear] [--times N] … [--name NAME]
  *     npm run cloud -- down [--name NAME]
  */
 import { parseArgs } from 'node:util';
-import { bringDown, bringUp, openShell, pushRepository, showStatus } from './commands.ts';
+import { bringDown, bringUp, openShell, orderFault, pushRepository, showStatus } from './commands.ts';
 import { usualName } from './record.ts';
 
 const usage = `usage: npm run cloud -- COMMAND [--name NAME]
@@ -20,6 +21,8 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
   push --repo DIR [--environment NAME]
                                    play a push to main of a git repository that holds an understudy.yml; prepares
                                    the account and enrols a host of the environment (staging) if there is none
+  fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N]
+                                   make calls go wrong: see rehearsal/faults; 'fault' lists, 'fault clear' clears
   down                             stop the cloud and remove all that it made
 `;
 
@@ -33,10 +36,15 @@ async function main(): Promise<number> {
       json: { type: 'boolean', default: false },
       repo: { type: 'string' },
       environment: { type: 'string', default: 'staging' },
+      resource: { type: 'string' },
+      principal: { type: 'string' },
+      times: { type: 'string' },
+      after: { type: 'string' },
+      seconds: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const [command, host] = positionals;
+  const [command, host, kind] = positionals;
   const { name } = values;
   if (values.help) {
     process.stdout.write(usage);
@@ -47,9 +55,22 @@ async function main(): Promise<number> {
   if (command === 'shell' && host !== undefined) return openShell(name, host);
   if (command === 'push' && values.repo !== undefined)
     return pushRepository(name, values.repo, values.environment);
+  if (command === 'fault') return orderFault(name, host, { ...faultOf(values), ...(kind && { kind }) });
   if (command === 'down') return bringDown(name);
   process.stderr.write(usage);
   return 2;
+}
+
+/** What of a fault was given, numbers as numbers: the program that keeps the book judges it. */
+function faultOf(given: Readonly<Record<string, string | boolean | undefined>>): object {
+  const fields = ['resource', 'principal', 'times', 'after', 'seconds'];
+  return Object.fromEntries(
+    fields.flatMap((field) => {
+      const value = given[field];
+      if (value === undefined) return [];
+      return [[field, /^-?[0-9.]+$/.test(String(value)) ? Number(value) : value]];
+    }),
+  );
 }
 
 function hostCount(given: string | undefined): number {

@@ -8,6 +8,8 @@ export interface CloudRecord {
   readonly name: string;
   /** Folder of the agent that hosts run; undefined means ours. */
   readonly agent?: string;
+  /** Whether its hosts' agents wait as long as the real one; undefined means 2 s instead. */
+  readonly realWaits?: boolean;
   readonly programs: readonly Program[];
 }
 

@@ -6,10 +6,17 @@ import { type Cloud, handleOf, inFabric, region } from './handle.ts';
 import { ownReadyLine, type Program, type ProgramPlan, startProgram } from './programs.ts';
 import { type CloudRecord, readRecord, writeRecord } from './record.ts';
 
+/** How the hosts of a cloud are furnished. */
+interface Furnishing {
+  /** A folder with the real agent's binaries; ours when undefined. */
+  readonly agent: string | undefined;
+  readonly realWaits: boolean;
+}
+
 /** Starts those of a cloud's programs that do not run, in their order, and writes each down before the next. */
 export class Starter {
   readonly #name: string;
-  readonly #agent: string | undefined;
+  readonly #hostsWish: Furnishing;
   readonly #tell: (sentence: string) => void;
   readonly #run: string;
   readonly #state: string;
@@ -17,9 +24,9 @@ export class Starter {
   /** What is on record of this cloud, whether it runs or not. */
   readonly #before: readonly Program[];
 
-  constructor(name: string, agent: string | undefined, tell: (sentence: string) => void) {
+  constructor(name: string, hosts: Furnishing, tell: (sentence: string) => void) {
     this.#name = name;
-    this.#agent = agent;
+    this.#hostsWish = hosts;
     this.#tell = tell;
     this.#run = runFolder(name);
     this.#state = stateFolder(name);
@@ -54,8 +61,9 @@ export class Starter {
   }
 
   #record(): CloudRecord {
-    const agent = this.#agent === undefined ? {} : { agent: this.#agent };
-    return { name: this.#name, ...agent, programs: this.#programs };
+    const { agent, realWaits } = this.#hostsWish;
+    const wish = { ...(agent !== undefined && { agent }), ...(realWaits && { realWaits }) };
+    return { name: this.#name, ...wish, programs: this.#programs };
   }
 
   #moto(): ProgramPlan {
@@ -77,8 +85,12 @@ export class Starter {
 
   #hosts(): ProgramPlan {
     const where = ['--state', join(this.#state, 'hosts'), '--socket', join(this.#run, 'hosts.sock')];
-    const agent = this.#agent === undefined ? [] : ['--agent', this.#agent];
-    return own('hosts', ['--name', this.#name, ...where, '--base', baseFolder(), ...agent]);
+    const { agent, realWaits } = this.#hostsWish;
+    const wish = [
+      ...(agent === undefined ? [] : ['--agent', agent]),
+      ...(realWaits ? ['--waits', 'real'] : []),
+    ];
+    return own('hosts', ['--name', this.#name, ...where, '--base', baseFolder(), ...wish]);
   }
 
   #oidc(): ProgramPlan {

@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
+import { answerFaults, type Faults } from '../faults/faults.ts';
 import { jsonAnswer } from './answers.ts';
-import type { Answer } from './call.ts';
+import { type Answer, readBody } from './call.ts';
 import type { Instances } from './ec2/instances.ts';
 import { notImplemented, ServiceError } from './errors.ts';
 import type { CallRecord } from './record.ts';
@@ -9,6 +11,7 @@ interface Parts {
   readonly instances: Instances;
   readonly sts: Sts;
   readonly record: CallRecord;
+  readonly faults: Faults;
 }
 
 interface Minted {
@@ -28,8 +31,13 @@ export class Admin {
     this.#parts = parts;
   }
 
-  async answer(method: string, path: string): Promise<Answer> {
+  async answer(request: IncomingMessage): Promise<Answer> {
+    const { method = 'GET', url: path = '/' } = request;
     const [, , subject, id] = path.split('/');
+    if (subject === 'fault') {
+      const { status, body } = answerFaults(this.#parts.faults, method, (await readBody(request)).toString());
+      return jsonAnswer(body, status);
+    }
     if (method === 'GET' && subject === 'instances') return jsonAnswer(await this.#instances());
     if (method === 'GET' && subject === 'credentials' && id) return jsonAnswer(await this.#credentials(id));
     if (method === 'GET' && subject === 'calls') {

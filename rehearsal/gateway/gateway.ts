@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { type Fault, Faults } from '../faults/faults.ts';
 import { Admin } from './admin.ts';
 import { errorAnswer, jsonAnswer } from './answers.ts';
 import type { Answer, Call } from './call.ts';
@@ -9,6 +10,7 @@ import { connectMachines, imagineMachines } from './ec2/machines.ts';
 import { Ec2 } from './ec2/service.ts';
 import { notImplemented, ServiceError } from './errors.ts';
 import { EmulatorError, forward } from './forward.ts';
+import { faultsOfCalls, refusalBy, spoil } from './misbehave.ts';
 import { createMoto } from './moto.ts';
 import { type Principal, Principals } from './principals.ts';
 import { CallRecord } from './record.ts';
@@ -43,6 +45,7 @@ export class Gateway {
   readonly #clock: Clock;
   readonly #record: CallRecord;
   readonly #principals = new Principals();
+  readonly #faults: Faults;
   readonly #ec2: Ec2;
   readonly #ssm: Ssm;
   readonly #sts: Sts;
@@ -56,6 +59,7 @@ export class Gateway {
     const moto = createMoto(motoUrl, region);
     const machines = options.hosts === undefined ? imagineMachines(clock) : connectMachines(options.hosts);
     this.#clock = clock;
+    this.#faults = new Faults(clock.now);
     this.#record = new CallRecord(options.record);
     this.#ec2 = new Ec2({ motoUrl, moto, machines, account });
     this.#ssm = new Ssm({
@@ -63,11 +67,17 @@ export class Gateway {
       fleet: this.#ec2.instances,
       region,
       account,
+      faults: this.#faults,
       times: { appear: 250, delayed: 10_000, cancelGrace: 5_000, online: options.onlineSeconds * 1000 },
     });
     this.#sts = new Sts({ motoUrl, moto, principals: this.#principals, clock, account, jwks: options.jwks });
     this.#cloudFormation = new CloudFormation({ motoUrl, moto, documents: this.#ssm.documents });
-    this.#admin = new Admin({ instances: this.#ec2.instances, sts: this.#sts, record: this.#record });
+    this.#admin = new Admin({
+      instances: this.#ec2.instances,
+      sts: this.#sts,
+      record: this.#record,
+      faults: this.#faults,
+    });
   }
 
   /** Makes what must be there before the first caller. */
@@ -91,7 +101,8 @@ export class Gateway {
       const answer = await (isAdmin(request)
         ? this.#answerAdmin(request, door)
         : this.#answerAws(request, response));
-      await send(answer, response);
+      if (answer) await send(answer, response);
+      else response.destroy();
     } catch (cause) {
       // The caller hung up, or the emulator broke off in the middle of its answer.
       if (!request.destroyed) console.error(`gateway: ${request.method} ${request.url}:`, cause);
@@ -103,25 +114,31 @@ export class Gateway {
     try {
       // Whoever could ask this from a host would get another instance's credentials.
       if (door !== 'admin') throw new ServiceError('AccessDenied', 'Ask this on the Unix socket.', 403);
-      return await this.#admin.answer(request.method ?? 'GET', request.url ?? '/');
+      return await this.#admin.answer(request);
     } catch (cause) {
       return errorAnswer(undefined, asServiceError(cause));
     }
   }
 
-  async #answerAws(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+  /** Undefined when the answer is lost: the call is done, and its record says so. */
+  async #answerAws(request: IncomingMessage, response: ServerResponse): Promise<Answer | undefined> {
     let call: Call | undefined;
     let caller: Principal = this.#principals.of(undefined);
     let answer: Answer;
+    let fault: Fault | undefined;
     let failed = false;
     try {
       call = await identify(request, this.#options.region);
       caller = this.#principals.of(call.accessKey);
+      fault = this.#meetFault(call, caller);
+      const refusal = refusalBy(fault, call);
+      if (refusal) throw refusal;
       answer = await this.#route(call, caller, response);
     } catch (cause) {
       failed = cause instanceof EmulatorError;
       const error = asServiceError(cause);
-      if (error.status >= 500) console.error(`gateway: ${call?.service} ${call?.action}: ${error.message}`);
+      if (error.status >= 500 && !fault)
+        console.error(`gateway: ${call?.service} ${call?.action}: ${error.message}`);
       answer = errorAnswer(call, error);
     }
     this.#record.add({
@@ -132,8 +149,15 @@ export class Gateway {
       principal: caller.name,
       status: answer.status,
       ...(failed ? { error: 'emulator' } : answer.error === undefined ? {} : { error: answer.error }),
+      ...(fault && { fault: fault.kind }),
     });
-    return answer;
+    return await spoil(answer, fault);
+  }
+
+  #meetFault(call: Call, caller: Principal): Fault | undefined {
+    const resources = [resourceOf(call, this.#options.account)];
+    const { service, action } = call;
+    return this.#faults.meet({ service, action, resources, principal: caller.name }, faultsOfCalls);
   }
 
   async #route(call: Call, caller: Principal, response: ServerResponse): Promise<Answer> {

@@ -13,6 +13,8 @@ export interface RecordedCall {
   status: number;
   /** The service's error code; `emulator` when moto itself failed. */
   error?: string;
+  /** The kind of fault that it met: `lost` and `delay` were done all the same. */
+  fault?: string;
 }
 
 /** The file of all calls, which tests read to compare what was done with what was allowed. */

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { behindFaults } from '../faults/front.ts';
 
 /** One call, taken apart: values of the path by name, the query, and the JSON body. */
 export interface Call {
@@ -55,7 +56,7 @@ export function textOf(body: Call['body'], name: string): string {
 /** Serves the routes, and refuses everything else with 501. */
 export function serve(routes: readonly Route[]): Server {
   const table = routes.map(([method, pattern, handle]) => ({ method, shape: shapeOf(pattern), handle }));
-  return createServer((request, response) => {
+  const listener = behindFaults('github', (request, response) => {
     const url = new URL(request.url ?? '/', `http://${request.headers.host}`);
     dispatch(table, request, url)
       .catch(refuse)
@@ -67,6 +68,7 @@ export function serve(routes: readonly Route[]): Server {
       })
       .catch((trouble: unknown) => process.stderr.write(`${String(trouble)}\n`));
   });
+  return createServer(listener);
 }
 
 interface Entry {

@@ -19,7 +19,14 @@ export interface Furniture {
   /** Our agent's folder, or one with the binaries of the real amazon-ssm-agent. */
   readonly agent: string;
   readonly region: string;
+  readonly waits: AgentWaits;
 }
+
+/** How long the agent waits after a reboot or a lost command, and before it sends a reply again. */
+export type AgentWaits = 'short' | 'real';
+
+// What is a minute, or five, on the real agent; ours reads these settings, the real one does not know them.
+const shortWaits = { RebootDelaySeconds: 2, LostCommandSeconds: 2, ResendSeconds: 2 };
 
 const gateway = `http://${gatewayAddress}:8000`;
 const unitFolder = 'etc/systemd/system';
@@ -32,15 +39,16 @@ export function buildSharedLayer(wanted: Furniture, folder: string): string {
   if (existsSync(layer)) return layer;
   const part = `${layer}.part`;
   rmSync(part, { recursive: true, force: true });
-  for (const [path, content] of Object.entries(sharedFiles(furniture.region))) put(part, path, content);
+  for (const [path, content] of Object.entries(sharedFiles(furniture))) put(part, path, content);
   layAgent(part, furniture.agent);
   renameSync(part, layer);
   return layer;
 }
 
-function sharedFiles(region: string): Record<string, string> {
+function sharedFiles({ region, waits }: Furniture): Record<string, string> {
   const endpoint = { Endpoint: gateway };
-  const agent = { Agent: { Region: region }, Ssm: endpoint, Mds: endpoint, S3: endpoint };
+  const settings = { Region: region, ...(waits === 'short' && shortWaits) };
+  const agent = { Agent: settings, Ssm: endpoint, Mds: endpoint, S3: endpoint };
   return {
     'etc/amazon/ssm/amazon-ssm-agent.json': `${JSON.stringify(agent, null, 2)}\n`,
     [`${unitFolder}/${unitName}.d/metadata.conf`]: `[Service]\nEnvironment=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://${metadataAddress}\n`,
@@ -100,7 +108,7 @@ function agentFiles(folder: string): string[] {
 }
 
 function fingerprint(furniture: Furniture): string {
-  const hash = createHash('sha256').update(JSON.stringify(sharedFiles(furniture.region)));
+  const hash = createHash('sha256').update(JSON.stringify(sharedFiles(furniture)));
   for (const name of [...agentFiles(furniture.agent), unitName]) {
     if (!existsSync(join(furniture.agent, name))) continue;
     hash.update(name).update(readFileSync(join(furniture.agent, name)));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { hostAddress, layFabric, setWire } from '../fabric/fabric.ts';
 import { isAlive } from '../ground/process.ts';
 import { packUpper, rootOf, unpackLayer } from './disk.ts';
-import { buildSharedLayer } from './furnish.ts';
+import { type AgentWaits, buildSharedLayer } from './furnish.ts';
 import { leaderOf, rebootMachine } from './machine.ts';
 import { Power } from './power.ts';
 import { type HostRecord, type HostState, type ImageRecord, Records } from './record.ts';
@@ -28,6 +28,7 @@ export interface HostsOptions {
   readonly folder: string;
   readonly base: string;
   readonly agent: string;
+  readonly waits: AgentWaits;
   readonly region: string;
   readonly log: (line: string) => void;
 }
@@ -47,7 +48,8 @@ export class Hosts {
     const onGone = ({ layers }: HostRecord): void => this.#dropUnusedLayers(layers);
     this.#power = new Power({ ...options, register: this.#register, onGone });
     this.#images = new Records(join(options.folder, 'images'));
-    const furniture = { agent: options.agent, region: options.region };
+    const { agent, region, waits } = options;
+    const furniture = { agent, region, waits };
     this.#shared = buildSharedLayer(furniture, join(options.folder, 'layers'));
   }
 

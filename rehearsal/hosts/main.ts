@@ -1,7 +1,7 @@
 /**
  * The hosts of a local cloud: boots, stops, cuts and copies real systemd machines.
  *
- *     node rehearsal/hosts/main.ts --name NAME --state DIR --socket FILE --base DIR [--agent DIR]
+ *     node rehearsal/hosts/main.ts --name NAME --state DIR --socket FILE --base DIR [--agent DIR] [--waits real]
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,12 +17,15 @@ const { values } = parseArgs({
     socket: { type: 'string' },
     base: { type: 'string' },
     agent: { type: 'string' },
+    waits: { type: 'string', default: 'short' },
     region: { type: 'string', default: 'us-east-2' },
   },
 });
 const { name, state, socket, base } = values;
 if (name === undefined || state === undefined || socket === undefined || base === undefined) {
-  throw new Error('usage: hosts --name NAME --state DIR --socket FILE --base DIR [--agent DIR]');
+  throw new Error(
+    'usage: hosts --name NAME --state DIR --socket FILE --base DIR [--agent DIR] [--waits real]',
+  );
 }
 if (!cloudName.test(name)) throw new Error(`a cloud's name is like ${cloudName.source}, not "${name}"`);
 
@@ -31,6 +34,7 @@ const hosts = new Hosts({
   folder: state,
   base,
   agent: values.agent ?? join(repositoryFolder, 'rehearsal', 'agent'),
+  waits: values.waits === 'real' ? 'real' : 'short',
   region: values.region,
   log: (line) => process.stderr.write(`${new Date().toISOString()} ${line}\n`),
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { behindFaults } from '../faults/front.ts';
 import { type Claims, ISSUER, Issuer } from './issuer.ts';
 
 /** A job that may ask for tokens. */
@@ -16,7 +17,7 @@ interface Answer {
 /** GitHub's token server: the runner opens a job with POST /runs, the job asks with its own secret. */
 export function createTokenServer(issuer: Issuer = new Issuer()): Server {
   const jobs = new Map<string, Job>();
-  return createServer((request, response) => {
+  const listener = behindFaults('oidc', (request, response) => {
     answer(request, jobs, issuer)
       .catch((trouble: unknown): Answer => ({ status: 400, body: { message: String(trouble) } }))
       .then(({ status, body }) => {
@@ -25,6 +26,7 @@ export function createTokenServer(issuer: Issuer = new Issuer()): Server {
       })
       .catch((trouble: unknown) => process.stderr.write(`${String(trouble)}\n`));
   });
+  return createServer(listener);
 }
 
 async function answer(request: IncomingMessage, jobs: Map<string, Job>, issuer: Issuer): Promise<Answer> {

@@ -33,7 +33,6 @@ beforeAll(async () => {
   cloud = await startCloud({ name });
   ssm = new SSMClient(operatorClient(cloud));
   host = (await launchHost(cloud, { tags: { App: 'isso' } })).instanceId;
-  await hurry();
 }, 120_000);
 
 afterAll(async () => {
@@ -41,17 +40,10 @@ afterAll(async () => {
 }, 60_000);
 
 /** Runs a line on the host, as somebody would who sits before it. */
-async function shell(line: string): Promise<string> {
-  const { code, stdout, stderr } = await onHost(cloud, host, ['bash', '-c', line]);
+async function shell(line: string, on = host): Promise<string> {
+  const { code, stdout, stderr } = await onHost(cloud, on, ['bash', '-c', line]);
   if (code !== 0) throw new Error(`"${line}" ended with ${code}: ${stderr}`);
   return stdout.trim();
-}
-
-/** Shortens what is a minute, or five, on the real agent. */
-async function hurry(): Promise<void> {
-  const file = '/etc/amazon/ssm/amazon-ssm-agent.json';
-  const settings = '.Agent += {RebootDelaySeconds: 1, LostCommandSeconds: 1, ResendSeconds: 2}';
-  await shell(`jq '${settings}' ${file} > /tmp/c && cp /tmp/c ${file} && systemctl restart amazon-ssm-agent`);
 }
 
 async function send(...lines: (string | Partial<SendCommandCommandInput>)[]): Promise<string> {
@@ -70,9 +62,9 @@ interface Ended {
 }
 
 /** Waits for the end of a command. */
-async function ended(command: string): Promise<Ended> {
+async function ended(command: string, on = host): Promise<Ended> {
   for (;;) {
-    const about = { CommandId: command, InstanceId: host };
+    const about = { CommandId: command, InstanceId: on };
     const answer = await ssm.send(new GetCommandInvocationCommand(about)).catch(() => undefined);
     const status = answer?.StatusDetails ?? 'Pending';
     if (!['Pending', 'InProgress', 'Delayed', 'Cancelling'].includes(status)) {
@@ -88,15 +80,38 @@ async function ended(command: string): Promise<Ended> {
   }
 }
 
-async function untilOnHost(line: string): Promise<void> {
+async function untilOnHost(line: string, on = host): Promise<void> {
   for (;;) {
-    const { code } = await onHost(cloud, host, ['bash', '-c', line]).catch(() => ({ code: 1 }));
+    const { code } = await onHost(cloud, on, ['bash', '-c', line]).catch(() => ({ code: 1 }));
     if (code === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
 const waitFor = (file: string): string => `until [ -e ${file} ]; do sleep 0.1; done`;
+
+/** A host whose agent waits as the real one does: it loses its power now, and is asked about it at the end. */
+interface Patient {
+  readonly id: string;
+  readonly command: string;
+  readonly backAt: number;
+}
+let patient: Patient;
+
+beforeAll(async () => {
+  const id = (await launchHost(cloud, { tags: { App: 'patient' } })).instanceId;
+  const file = '/etc/amazon/ssm/amazon-ssm-agent.json';
+  const usual = 'del(.Agent.RebootDelaySeconds, .Agent.LostCommandSeconds, .Agent.ResendSeconds)';
+  await shell(
+    `jq '${usual}' ${file} > /tmp/c && cp /tmp/c ${file} && systemctl restart amazon-ssm-agent`,
+    id,
+  );
+  const command = await send('touch /var/tmp/begun; sync', 'sleep 600', { InstanceIds: [id] });
+  await untilOnHost('test -e /var/tmp/begun', id);
+  await askHosts(cloud, 'POST', `/hosts/${id}/crash`);
+  await askHosts(cloud, 'POST', `/hosts/${id}/start`);
+  patient = { id, command, backAt: Date.now() };
+}, 60_000);
 
 describe('a command that goes to a host and back', () => {
   test('it runs as root in the agent’s own cgroup, in /usr/bin, with 1,024 open files', async () => {
@@ -207,4 +222,11 @@ describe('what a host knows of itself', () => {
       host,
     );
   });
+});
+
+describe('an agent with the waits of the real one', () => {
+  test('tells of a command that its power cut ended only a minute after the boot', async () => {
+    expect(await ended(patient.command, patient.id)).toMatchObject({ status: 'Failed', code: 1 });
+    expect(Date.now() - patient.backAt).toBeGreaterThan(60_000);
+  }, 120_000);
 });

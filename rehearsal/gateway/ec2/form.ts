@@ -1,6 +1,6 @@
+import { wildcard } from '../../ground/wildcard.ts';
 import type { Call } from '../call.ts';
 import type { WholeAnswer } from '../forward.ts';
-import { wildcard } from '../wildcard.ts';
 
 /** Sends a (changed) form on to moto. */
 export type SendForm = (call: Call, form: URLSearchParams) => Promise<WholeAnswer>;

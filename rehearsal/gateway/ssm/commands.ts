@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Faults } from '../../faults/faults.ts';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import { type Command, type Invocation, isOver } from './command.ts';
@@ -33,6 +34,7 @@ interface Parts {
   readonly mailbox: Mailbox;
   readonly times: CommandTimes;
   readonly region: string;
+  readonly faults: Faults;
 }
 
 /** Run Command: what was sent, to whom, and what became of it. */
@@ -238,6 +240,13 @@ export class Commands {
     }
   }
 
+  /** An undeliverable target may be meant by its document or by its instance, whoever sent the command. */
+  #meetsFault({ command, instanceId }: Invocation): boolean {
+    const resources = [`document/${command.documentName}`, `instance/${instanceId}`];
+    const call = { service: 'ssm', action: 'SendCommand', resources, principal: '*' };
+    return this.#parts.faults.meet(call, ['undeliverable']) !== undefined;
+  }
+
   #close(invocation: Invocation, details: Details): void {
     invocation.details = nextDetails(invocation.details, details);
     invocation.ended ??= this.#parts.clock.now();
@@ -248,7 +257,7 @@ export class Commands {
     const { command } = invocation;
     const managed = (await inventory.managed()).find((each) => each.instanceId === invocation.instanceId);
     if (isOver(invocation)) return;
-    if (managed?.ping !== 'Online') {
+    if (managed?.ping !== 'Online' || this.#meetsFault(invocation)) {
       this.#become(invocation, 'Undeliverable');
       return;
     }

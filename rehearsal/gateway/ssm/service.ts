@@ -1,3 +1,4 @@
+import type { Faults } from '../../faults/faults.ts';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import type { Principal } from '../principals.ts';
@@ -18,6 +19,7 @@ interface Options {
   readonly fleet: Fleet;
   readonly region: string;
   readonly account: string;
+  readonly faults: Faults;
   readonly times: CommandTimes & { readonly online: number };
 }
 
@@ -30,11 +32,11 @@ export class Ssm {
   readonly delivery: Delivery;
   readonly #actions: Record<string, Action>;
 
-  constructor({ clock, fleet, region, account, times }: Options) {
+  constructor({ clock, fleet, region, account, faults, times }: Options) {
     const documents = new Documents(clock, account);
     const inventory = new Inventory(clock, fleet, times.online);
     const mailbox = new Mailbox(clock);
-    const commands = new Commands({ clock, documents, fleet, inventory, mailbox, times, region });
+    const commands = new Commands({ clock, documents, fleet, inventory, mailbox, times, region, faults });
     this.documents = documents;
     this.delivery = new Delivery({ commands, inventory, mailbox });
     this.#actions = {

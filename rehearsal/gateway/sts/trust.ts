@@ -1,5 +1,5 @@
+import { wildcard } from '../../ground/wildcard.ts';
 import { notImplemented } from '../errors.ts';
-import { wildcard } from '../wildcard.ts';
 
 /** Who asks to become a role: a web identity of a provider, or an AWS service. */
 export interface Asker {
