@@ -11,7 +11,10 @@ export function behindFaults(service: string, serve: RequestListener): RequestLi
   const faults = new Faults();
   return (request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://local');
-    if (pathname === '/_cloud/fault') return void answerAdmin(faults, request, response);
+    if (pathname === '/_cloud/fault') {
+      void answerAdmin(faults, request, response);
+      return;
+    }
     const call = { service, action: request.method ?? 'GET', resources: [pathname], principal: '*' };
     const fault = pathname.startsWith('/_cloud/') ? undefined : faults.meet(call, faultsOfServers);
     if (fault) misbehave(fault, response, () => serve(request, response));

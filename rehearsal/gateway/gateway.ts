@@ -59,7 +59,7 @@ export class Gateway {
     const moto = createMoto(motoUrl, region);
     const machines = options.hosts === undefined ? imagineMachines(clock) : connectMachines(options.hosts);
     this.#clock = clock;
-    this.#faults = new Faults(clock.now);
+    this.#faults = new Faults(() => clock.now());
     this.#record = new CallRecord(options.record);
     this.#ec2 = new Ec2({ motoUrl, moto, machines, account });
     this.#ssm = new Ssm({

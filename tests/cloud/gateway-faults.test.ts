@@ -218,7 +218,7 @@ describe('faults of the stand-ins for GitHub and its token server', () => {
     }
     const body = JSON.stringify({ action: 'GET', kind: 'lost' } satisfies Wish);
     await fetch(`${url}/_cloud/fault`, { method: 'POST', body });
-    await expect(fetch(url + path)).rejects.toThrow();
+    await expect(fetch(url + path)).rejects.toThrow('fetch failed');
     server.closeAllConnections();
     server.close();
   });
