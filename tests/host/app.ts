@@ -8,13 +8,18 @@ import { promisify } from 'node:util';
 export interface Variant {
   readonly version: string;
   readonly switch?: 'pause' | 'overlap' | 'restart';
+  /** Shell that runs before the server is started. */
+  readonly atStart?: string;
   /** Python that runs when the app is imported. */
   readonly atImport?: string;
-  /** What /health answers: the promised JSON, or an HTML page, everywhere or only for users. */
-  readonly health?: 'json' | 'html' | 'html when live';
+  /** What /health answers: the promised JSON, or an HTML page everywhere, once live, or on the public port alone. */
+  readonly health?: 'json' | 'html' | 'html when live' | 'html for users';
+  /** A server in place of gunicorn: the whole text of `.understudy/run`. */
+  readonly server?: string;
   readonly prepare?: string;
   readonly migrate?: string;
   readonly gunicornWorkers?: number;
+  readonly startTimeoutMs?: number;
   readonly workers?: readonly string[];
   /** Further members of the archive, made by a shell command in its folder. */
   readonly also?: string;
@@ -47,7 +52,7 @@ function filesOf(variant: Variant): Record<string, string> {
   const hooks = { prepare: variant.prepare, migrate: variant.migrate };
   return {
     'app.py': program(variant),
-    '.understudy/run': run(variant),
+    '.understudy/run': variant.server ?? run(variant),
     '.understudy/release.json': JSON.stringify(manifest(variant)),
     ...Object.fromEntries(
       Object.entries(hooks).flatMap(([name, text]) =>
@@ -75,7 +80,7 @@ function manifest(variant: Variant) {
       user: 'shop',
       switch: variant.switch ?? 'pause',
       notify: true,
-      start_timeout_ms: 30_000,
+      start_timeout_ms: variant.startTimeoutMs ?? 30_000,
     },
     workers: variant.workers ?? [],
     checks: [{ path: '/health', status: 200, type: 'application/json', json: promised, timeout_ms: 5000 }],
@@ -87,12 +92,18 @@ function manifest(variant: Variant) {
 function run(variant: Variant): string {
   const bind = variant.switch === 'restart' ? `--bind "0.0.0.0:$PORT" ` : '';
   return `#!/bin/sh
+${variant.atStart ?? ':'}
 exec /usr/bin/python3 -m gunicorn ${bind}--workers ${variant.gunicornWorkers ?? 1} --threads 4 app:application
 `;
 }
 
 function program(variant: Variant): string {
-  const html = { json: 'False', html: 'True', 'html when live': 'not rehearsal' }[variant.health ?? 'json'];
+  const html = {
+    json: 'False',
+    html: 'True',
+    'html when live': 'not rehearsal',
+    'html for users': "environ['REMOTE_ADDR']",
+  }[variant.health ?? 'json'];
   return `import json, os, sqlite3, time, urllib.request
 rehearsal = 'UNDERSTUDY_REHEARSAL' in os.environ
 shared = os.environ['UNDERSTUDY_SHARED']
