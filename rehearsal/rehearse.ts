@@ -139,7 +139,7 @@ try {
   await stopCloud(cloudName);
 }
 console.log(
-  `\n${resultTable(played)}\n\nThe result, and the summary of each deploy: ${await writeReport(played)}`,
+  `\n${resultTable(played)}\n\nThe report, to be opened in a browser: ${await writeReport(played)}`,
 );
 for (const { name, note } of played.filter(({ passed }) => !passed)) console.error(`\n${name}\n${note}`);
 const everyScenePassed = played.length === scenes.length && played.every(({ passed }) => passed);

@@ -1,17 +1,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Recording } from './scenes/recording.ts';
+import { drawPage, type SceneTold } from './plots/page.ts';
 import type { Outcome } from './scenes/scene.ts';
 
 const FOLDER = join(import.meta.dirname, 'report');
 
 /** One scene as it was played; `note` is the cause where it did not pass. */
-export interface ScenePlayed extends Outcome {
-  readonly name: string;
-  readonly passed: boolean;
-  readonly seconds: number;
-  readonly recording: Recording;
-}
+export type ScenePlayed = Outcome & SceneTold;
 
 /** The table that ends a rehearsal: scenes, seconds, requests and losses. */
 export function resultTable(played: readonly ScenePlayed[]): string {
@@ -39,9 +34,9 @@ export function resultTable(played: readonly ScenePlayed[]): string {
 }
 
 /**
- * Writes `rehearsal/report/`: `result.json`, and of each scene the summary of its last deploy in Markdown, and as JSON what
- * its figures are drawn from.
- * @returns the folder
+ * Writes `rehearsal/report/`: the page `report.html`, `result.json`, and of each scene the summary of its last deploy in
+ * Markdown, and as JSON what its figures are drawn from.
+ * @returns the page
  */
 export async function writeReport(played: readonly ScenePlayed[]): Promise<string> {
   await rm(FOLDER, { recursive: true, force: true });
@@ -55,5 +50,7 @@ export async function writeReport(played: readonly ScenePlayed[]): Promise<strin
     await writeFile(`${file}.json`, `${JSON.stringify({ name, ...recording })}\n`);
     if (summary) await writeFile(`${file}.md`, summary);
   }
-  return FOLDER;
+  const page = join(FOLDER, 'report.html');
+  await writeFile(page, drawPage(played, new Date()));
+  return page;
 }

@@ -24,7 +24,7 @@ import { readManifest } from './tables.ts';
 process.chdir(resolve(import.meta.dirname, '..'));
 
 const tool = (name: string): string => join('node_modules/.bin', name);
-const CODE = ['actions', 'rehearsal', 'scripts', 'src', 'tests'];
+const CODE = ['actions', 'bench', 'rehearsal', 'scripts', 'src', 'tests'];
 
 const stages: readonly Stage[] = [
   { name: 'types', limit: 120, play: (signal) => check(tool('tsc'), ['--noEmit'], signal) },

@@ -9,7 +9,7 @@ import { ensureHosts } from '../../rehearsal/cloud/enrol.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
 import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { Job, type Step } from './bundle.ts';
+import { Job, type Step } from '../../rehearsal/runner/step.ts';
 
 const name = `f${process.pid.toString(36)}`;
 const [app, environment, repository] = ['chatmrpt', 'staging', 'acme/chatmrpt'];

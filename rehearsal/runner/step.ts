@@ -2,16 +2,17 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Cloud } from '../../rehearsal/cloud/cloud.ts';
-import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { readWorkflowCommand, type WorkflowCommand } from '../../rehearsal/runner/workflow-command.ts';
+import type { Cloud } from '../cloud/cloud.ts';
+import { repositoryFolder } from '../ground/places.ts';
+import { readWorkflowCommand, type WorkflowCommand } from './workflow-command.ts';
 
-/** What one step of a job left: its exit code, what it told the runner, its outputs and its summary. */
+/** What one step of a job left: its exit code, what it told the runner, its outputs, its summary and its log. */
 export interface Step {
   readonly code: number;
   readonly errors: readonly WorkflowCommand[];
   readonly outputs: Readonly<Record<string, string>>;
   readonly summary: string;
+  readonly log: string;
 }
 
 /** A job of GitHub's, as far as a step sees one; no runner between the two. */
@@ -65,6 +66,7 @@ export class Job {
         errors: commands.filter(({ name }) => name === 'error'),
         outputs: readOutputs(await readFile(files.output, 'utf8')),
         summary: await readFile(files.summary, 'utf8'),
+        log: stdout,
       };
     } finally {
       await rm(folder, { recursive: true });
@@ -105,10 +107,16 @@ export class Job {
   }
 }
 
+/** No step that we run takes longer, even on a machine that does other things. */
+const limitMs = 180_000;
+
 function start(bundle: string, env: Record<string, string>): Promise<{ code: number; stdout: string }> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [bundle], { env, timeout: 60_000 }, (_, stdout) =>
-      resolve({ code: child.exitCode ?? -1, stdout }),
+    const child = execFile(
+      process.execPath,
+      [bundle],
+      { env, timeout: limitMs, maxBuffer: 64 * 1024 * 1024 },
+      (_, stdout) => resolve({ code: child.exitCode ?? -1, stdout }),
     );
   });
 }

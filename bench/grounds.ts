@@ -1,0 +1,147 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { callerRepository, commitAll, git } from '../rehearsal/cloud/caller.ts';
+import {
+  type Cloud,
+  describeHost,
+  onHost,
+  operatorClient,
+  startCloud,
+  stopCloud,
+} from '../rehearsal/cloud/cloud.ts';
+import { enrol, ensureHosts } from '../rehearsal/cloud/enrol.ts';
+import type { Place } from '../rehearsal/cloud/place.ts';
+import { provision } from '../rehearsal/cloud/provision.ts';
+import { type RecordedCall, readCalls } from '../rehearsal/gateway/record.ts';
+import { repositoryFolder } from '../rehearsal/ground/places.ts';
+import { Job } from '../rehearsal/runner/step.ts';
+import { type Details, detailsKey, parseDetails } from '../src/command/details.ts';
+
+const app = 'bench';
+const environment = 'staging';
+const bucket = `${app}-understudy`;
+
+/** How the app of the bench changes places, and how long a worker of it needs to load. */
+export interface Form {
+  readonly switch: 'overlap' | 'pause';
+  readonly loadSeconds: number;
+}
+
+/** A release, packed. */
+export interface Packed {
+  readonly archive: string;
+  readonly id: string;
+}
+
+/** One deploy through the bundle, and all that was seen of it. */
+export interface Deployed {
+  readonly result: { readonly result: string; readonly reason: string; readonly sentence: string };
+  readonly instances: readonly { readonly wait_ms?: number }[];
+  /** Calls to AWS of the CI role, the first one first. */
+  readonly calls: readonly RecordedCall[];
+  readonly details: Details;
+}
+
+/** A cloud with one prepared host, and a repository of the app of the bench. */
+export class Grounds {
+  readonly cloud: Cloud;
+  readonly instanceId: string;
+  readonly ip: string;
+  readonly #place: Place;
+  readonly #work: string;
+  #runId = Date.now();
+  #releases = 0;
+  #form: Form | undefined;
+
+  private constructor(cloud: Cloud, host: { id: string; ip: string }, place: Place) {
+    this.cloud = cloud;
+    this.instanceId = host.id;
+    this.ip = host.ip;
+    this.#place = place;
+    this.#work = mkdtempSync(join(tmpdir(), 'understudy-bench-'));
+  }
+
+  static async raise(say: (step: string) => void): Promise<Grounds> {
+    // A name of its own for each process, so that two runs do not disturb each other.
+    const name = `b${process.pid.toString(36)}`;
+    try {
+      const cloud = await startCloud({ name, onStep: say });
+      const folder = await callerRepository(cloud, app, join(repositoryFolder, 'bench/app'));
+      const place = { app, environment, folder };
+      await provision(cloud, { ...place, repository: `acme/${app}`, onStep: say });
+      const [id = ''] = await ensureHosts(cloud, place);
+      return new Grounds(cloud, await describeHost(cloud, id), place);
+    } catch (error) {
+      await stopCloud(name);
+      throw error;
+    }
+  }
+
+  async lower(): Promise<void> {
+    rmSync(this.#work, { recursive: true, force: true });
+    await stopCloud(this.cloud.name);
+  }
+
+  /** Makes the app one that changes places so, prepares the host for it, and deploys it: what comes next replaces it. */
+  async take(form: Form): Promise<void> {
+    if (JSON.stringify(form) === JSON.stringify(this.#form)) return;
+    const file = join(this.#place.folder, 'understudy.yml');
+    const config = readFileSync(file, 'utf8').replace(/switch: \w+/, `switch: ${form.switch}`);
+    writeFileSync(file, config);
+    writeFileSync(join(this.#place.folder, 'load-seconds'), `${form.loadSeconds}\n`);
+    await enrol(this.cloud, this.instanceId, this.#place);
+    this.#form = form;
+    await this.deploy(await this.pack());
+  }
+
+  /** Commits the next release of the app, and packs it as the build job does. */
+  async pack(): Promise<Packed> {
+    this.#releases += 1;
+    writeFileSync(join(this.#place.folder, 'number'), `${this.#releases}\n`);
+    await commitAll(this.#place.folder, `Release ${this.#releases}`);
+    const commit = (await git(this.#place.folder, 'rev-parse', 'HEAD')).trim();
+    const archive = join(this.#work, `release-${this.#releases}.tar.gz`);
+    const job = await Job.open(this.cloud, `acme/${app}`);
+    const { outputs, log } = await job.run('pack-release', { path: this.#place.folder, archive, commit });
+    const id = outputs['release'];
+    if (id === undefined) throw new Error(`pack-release gave no release:\n${log}`);
+    return { archive, id };
+  }
+
+  /** Deploys by the bundle, as the deploy job does. Throws where it was not deployed. */
+  async deploy({ archive, id }: Packed): Promise<Deployed> {
+    const before = this.#calls().length;
+    const job = await Job.open(this.cloud, `acme/${app}`);
+    this.#runId += 1;
+    const inputs = { archive, release: id, environment, excerpts: 'on', 'github-token': 'ghs_bench' };
+    const step = await job.run('deploy-staging', inputs, { GITHUB_RUN_ID: String(this.#runId) });
+    const result = JSON.parse(step.outputs['result'] ?? '{"result":"none"}');
+    if (result.result !== 'done') throw new Error(`a deploy ended as ${result.result}:\n${step.log}`);
+    const calls = this.#calls().slice(before);
+    const details = await this.#details(step.outputs['operation'] ?? '');
+    return { result, instances: result.instances, calls, details };
+  }
+
+  #calls(): RecordedCall[] {
+    const all = readCalls(join(this.cloud.state, 'calls.jsonl'));
+    return all.filter(({ principal }) => principal === `role/${app}-${environment}-ci`);
+  }
+
+  async #details(operation: string): Promise<Details> {
+    const s3 = new S3Client({ ...operatorClient(this.cloud), forcePathStyle: true });
+    const Key = detailsKey(app, environment, operation, this.instanceId);
+    const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key }));
+    const details = parseDetails((await Body?.transformToString()) ?? '');
+    if (details === undefined) throw new Error(`${Key} cannot be read`);
+    return details;
+  }
+
+  /** Runs a shell command on the host, or on another, that must succeed; gives its output. */
+  async shell(command: string, instanceId = this.instanceId): Promise<string> {
+    const { code, stdout, stderr } = await onHost(this.cloud, instanceId, ['bash', '-c', command]);
+    if (code !== 0) throw new Error(`"${command}" ended with ${code}: ${stderr}${stdout}`);
+    return stdout.trim();
+  }
+}

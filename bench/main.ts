@@ -1,0 +1,88 @@
+/**
+ * Measures what the README promises: `npm run bench`, or some rows by name. A whole run writes results.json and
+ * results.md; `npm run tables` brings the README up to them. A figure that does not hold is told, never hidden.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { drawBars } from './bars.ts';
+import { type Figure, unmeasured } from './figure.ts';
+import { Grounds } from './grounds.ts';
+import { describeLoad, describeMachine, type Results, tellFigures, writeResults } from './results.ts';
+import type { Play, Row } from './row.ts';
+import { rows } from './rows/index.ts';
+
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+}
+
+const began = performance.now();
+const elapsed = (): string => `${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s`;
+
+function chosen(names: readonly string[]): readonly Row[] {
+  const unknown = names.filter((name) => !rows.some((row) => row.name === name));
+  if (unknown.length > 0) {
+    throw new Error(
+      `no row is called ${unknown.join(', ')}; there are: ${rows.map(({ name }) => name).join(' ')}`,
+    );
+  }
+  return names.length === 0 ? rows : rows.filter(({ name }) => names.includes(name));
+}
+
+async function playRow(row: Row, play: Omit<Play, 'say'>): Promise<Figure[]> {
+  console.log(`${elapsed()}  ${row.name}: ${row.title} (load ${describeLoad()})`);
+  const say = (line: string) => console.log(`${elapsed()}    ${line}`);
+  try {
+    const figures = await row.play({ ...play, say });
+    console.log(tellFigures(figures));
+    return figures;
+  } catch (error) {
+    stop.signal.throwIfAborted();
+    const figures = [unmeasured(row.title, error)];
+    console.log(tellFigures(figures), error);
+    return figures;
+  }
+}
+
+async function playAll(wanted: readonly Row[]): Promise<Results> {
+  let raised: Promise<Grounds> | undefined;
+  const grounds = (): Promise<Grounds> => {
+    raised ??= Grounds.raise((step) => console.log(`${elapsed()}    ${step}`));
+    return raised;
+  };
+  const loads = [describeLoad()];
+  const played: { title: string; figures: Figure[] }[] = [];
+  try {
+    for (const row of wanted) {
+      stop.signal.throwIfAborted();
+      played.push({ title: row.title, figures: await playRow(row, { grounds, stop: stop.signal }) });
+    }
+  } finally {
+    await raised?.then((held) => held.lower());
+  }
+  return {
+    machine: describeMachine(),
+    date: new Date().toISOString(),
+    load: `${loads[0]} processes wanted a processor in the minute before the run`,
+    minutes: Math.round((performance.now() - began) / 60_000),
+    rows: played,
+  };
+}
+
+const wanted = chosen(process.argv.slice(2));
+const results = await playAll(wanted);
+const figures = results.rows.flatMap((row) => row.figures);
+console.log(`\n${results.machine}\n${tellFigures(figures)}`);
+const failing = figures.filter(({ holds }) => holds === false).length;
+console.log(
+  failing === 0 ? '\nEvery figure holds.' : `\n${failing} of ${figures.length} figures do not hold.`,
+);
+if (wanted.length === rows.length) {
+  writeFileSync(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(join(import.meta.dirname, 'results.md'), writeResults(results));
+  writeFileSync(join(import.meta.dirname, '../docs/figures.svg'), drawBars(figures));
+  console.log('bench/results.md is written; npm run tables brings the README up to it.');
+} else {
+  console.log('Some rows alone: bench/results.md is as it was.');
+}
+process.exit(failing === 0 ? 0 : 1);

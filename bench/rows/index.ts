@@ -1,0 +1,6 @@
+import type { Row } from '../row.ts';
+import { packing } from './packing.ts';
+import { start } from './start.ts';
+
+/** The rows in the order in which they play: first those that want the machine for themselves. */
+export const rows: readonly Row[] = [start, packing];
