@@ -54,6 +54,15 @@ check_memory() {
     "The live release takes $((used >> 10)) MiB, and only $((free >> 10)) MiB are free for another beside it."
 }
 
+# An earlier release goes back to the data that it knew: with another schema only a restore can pair the two.
+check_fits() {
+  local known now
+  known=$(jq -r '.schema // ""' "$state/releases/$short.json" 2>/dev/null) || known=''
+  [[ -n $known ]] || refuse data-changed "This host does not know on which schema release $short ran, so it was not put back."
+  now=$(schema_below "$(setting user)" "$home/shared")
+  [[ $now == "$known" ]] || refuse data-changed "The schema of the live data is not the one that release $short ran on, so it was not put back."
+}
+
 check_schema() {
   local now
   now=$(schema_below "$(setting user)" "$home/shared")
@@ -149,6 +158,7 @@ work() {
     already_live
     return
   fi
+  if [[ ${data:-any} == same ]]; then step fits safely check_fits; fi
   step room safely check_room
   step download safely download
   step unpack safely unpack

@@ -34,18 +34,19 @@ tell_about() {
 is_healthy() { [[ -z $(process_problem public "$app@$1.service") ]] && answers_now public "$1"; }
 
 probe() {
-  local live commit='' healthy=false fence=0 about='{}' running
+  local live commit='' digest='' healthy=false fence=0 about='{}' running
   live=$(live_release)
   # What the runner compares with the commit that it is to deploy (attack 16).
   [[ ! -f $state/releases/$live.json ]] || commit=$(jq -r '.commit // ""' "$state/releases/$live.json")
+  [[ ! -f $state/releases/$live.json ]] || digest=$(jq -r '.release // ""' "$state/releases/$live.json")
   if [[ -n $live ]] && is_healthy "$live"; then healthy=true; fi
   [[ ! -f $state/fence ]] || fence=$(jq .fence "$state/fence")
   running=$(running_operation)
   [[ $about_operation == none ]] || about=$(tell_about "$about_operation")
   tell_only 'done' probed "${live:-no release} is live${running:+; $running is at work}." "$(jq -nc \
-    --arg instance "$(setting instance)" --arg live "$live" --arg commit "$commit" --argjson healthy "$healthy" --argjson fence "$fence" \
+    --arg instance "$(setting instance)" --arg live "$live" --arg commit "$commit" --arg digest "$digest" --argjson healthy "$healthy" --argjson fence "$fence" \
     --arg socket "$(unit_state "$app.socket" ActiveState)" --arg running "$running" --argjson about "$about" \
-    '{$instance, $live, $commit, $healthy, $socket, $fence, $running, $about}')"
+    '{$instance, $live, $commit, $digest, $healthy, $socket, $fence, $running, $about}')"
 }
 
 # shellcheck disable=SC2154

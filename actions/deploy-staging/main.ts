@@ -11,10 +11,11 @@ import { connect } from '../../src/operation/operation.ts';
 import { record } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { sendToFleet } from '../../src/operation/send.ts';
+import { takeBackWhenPartial } from '../../src/operation/take-back.ts';
 import { storeRelease } from '../../src/release/store.ts';
 import { declaration } from './declaration.ts';
 import { planDeploy } from './plan.ts';
-import { mayExcerpt, readRelease, refuseGoingBack, tellPlan, tellStored } from './steps.ts';
+import { askFleet, mayExcerpt, readRelease, tellPlan, tellStored } from './steps.ts';
 
 /** Deploys a packed release to an environment, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -34,7 +35,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const plan = planDeploy(inputs, job, config, release);
   tellPlan(plan, job, report);
 
-  const { operation, checks, timeout } = plan;
+  const { operation, checks, timeout, partial } = plan;
   const { app, environment } = operation;
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
@@ -43,15 +44,22 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
     storeRelease(services.bucket, app, environment, release),
   );
   tellStored(stored, report);
-  const targets = await phase('Find the instances', () => findTargets(services.clients, app, environment));
+  const { errors } = operation.rollout;
+  const targets = await phase('Find the instances', () =>
+    findTargets(services.clients, app, environment, errors),
+  );
   const instances = targets.map(({ id }) => id);
   const work = { services, operation, instances, checks, release: { ...release, id: stored.id } };
 
   const { result } = await holdingLease({ ...work, github, signal }, async (held) => {
-    await phase('Compare with what is live', () => refuseGoingBack(work, github, held.signal));
+    const { present, absent, live } = await phase('Compare with what is live', () =>
+      askFleet(work, targets, github, held.signal),
+    );
     const parameters = { release: stored.id, fence: String(held.fence), excerpts };
-    const outcomes = await phase('Deploy', () => sendToFleet(work, { parameters, timeout }, held));
-    const judged = await phase('Judge', () => judge(work, outcomes, report, held.signal));
+    const order = { parameters, timeout, present };
+    const outcomes = await phase('Deploy', () => sendToFleet(work, order, held));
+    const first = await phase('Judge', () => judge(work, [...outcomes, ...absent], report, held.signal));
+    const judged = await takeBackWhenPartial(work, first, { live, partial, order }, report, held);
     await phase('Record', () => record(work, judged, job, report));
     return judged;
   });

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import type { Check, Config } from '../../src/config/config.ts';
+import type { Check, Config, WhenPartial } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 import type { BuiltRelease } from '../../src/release/store.ts';
@@ -12,6 +12,8 @@ export interface Plan {
   readonly switch: string;
   readonly checks: readonly Check[];
   readonly url: string | undefined;
+  /** What the others do with a release that more instances did not take than may fail. */
+  readonly partial: WhenPartial;
   /** Seconds that one instance may take. */
   readonly timeout: number;
 }
@@ -40,6 +42,7 @@ export function planDeploy(asked: Asked, job: Job, config: Config, release: Buil
     switch: config.service.switch,
     checks: config.checks,
     url: environment.url,
+    partial: environment.rollout.partial,
     timeout: secondsFor(config),
   };
 }
@@ -71,7 +74,7 @@ export function describePlan({ operation, release, checks, timeout, ...plan }: P
     `commit      ${release.commit}`,
     `to          ${operation.app} on ${operation.environment}, region ${operation.region}`,
     `bucket      ${operation.bucket}`,
-    `rollout     ${concurrency} at once, ${errors} may fail, ${timeout} s each`,
+    `rollout     ${concurrency} at once, ${errors} may fail, ${timeout} s each; partial: ${plan.partial}`,
     `switch      ${plan.switch}`,
     ...checks.map(
       ({ path, status, type }) => `check       ${path} answers ${status}${type ? ` ${type}` : ''}`,

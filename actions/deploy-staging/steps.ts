@@ -5,9 +5,11 @@ import { writeOutputs } from '../../src/action/outputs.ts';
 import { code, escapeMarkdown, link } from '../../src/action/summary.ts';
 import type { Config } from '../../src/config/config.ts';
 import type { GitHub } from '../../src/github/github.ts';
+import type { Target } from '../../src/instance/find.ts';
 import { probe } from '../../src/operation/command.ts';
 import { refuseOldCode } from '../../src/operation/descent.ts';
-import { readLive } from '../../src/operation/live.ts';
+import { type Fleet, readFleet } from '../../src/operation/fleet.ts';
+import { type LiveRelease, readLive } from '../../src/operation/live.ts';
 import type { Work } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
 import { openRelease } from '../../src/release/open.ts';
@@ -62,13 +64,18 @@ export async function mayExcerpt(
   return !(await github.isPublic());
 }
 
-/** Asks the hosts what is live, and refuses when the commit does not descend from it. */
-export async function refuseGoingBack(
-  { services, operation, instances, release }: Work,
+/** Asks the hosts what is live, and refuses when the commit does not descend from it, or too many do not answer. */
+export async function askFleet(
+  { services, operation, release }: Work,
+  targets: readonly Target[],
   github: Pick<GitHub, 'compare'>,
   signal: AbortSignal,
-): Promise<void> {
-  const states = await probe(services, operation, instances, 'none', signal);
-  const live = readLive(instances, states, operation.app);
+): Promise<Fleet & { readonly live: readonly LiveRelease[] }> {
+  const { app, rollout } = operation;
+  const online = targets.flatMap(({ id, agent }) => (agent.online ? [id] : []));
+  const states = await probe(services, operation, online, 'none', signal);
+  const fleet = readFleet(targets, states, app, rollout.errors);
+  const live = readLive(states, app);
   await refuseOldCode(github, live, release.commit);
+  return { ...fleet, live };
 }

@@ -70,6 +70,17 @@ back_up() {
   back_up_databases "$backup/before" integrity_check
   schema=$(schema_of_backup "$backup/before")
   keep_fact schema-before "$schema"
+  remember_schema
+}
+
+# The live release may have changed its schema since it was deployed: it is known for the one that it ran on last.
+remember_schema() {
+  local previous record schema
+  previous=$(fact previous)
+  record=$state/releases/$previous.json
+  [[ -n $previous && -f $record ]] || return 0
+  schema=$(short=$previous schema_below "$(setting user)" "$home/shared")
+  jq -c --arg schema "$schema" '. + {$schema}' "$record" | write_whole "$record"
 }
 
 # Copies each database, pinned, into a folder as 0, 1, 2...; what is not there yet leaves no file.

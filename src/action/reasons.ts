@@ -105,6 +105,12 @@ export const reasons = {
     todo: 'Pack it with the action `pack-release`, and hand on archive and digest as they are.',
   },
 
+  'data-changed': {
+    of: ['refused'],
+    sentence: 'The schema of the live data is not the one that the earlier release ran on.',
+    todo: 'Put the earlier code on top and push it, with a migration for the data as it is now; or restore a backup.',
+  },
+
   'prepare-failed': {
     of: halted,
     sentence: "The release's `prepare` hook failed.",
@@ -250,6 +256,11 @@ export const reasons = {
     of: ['failed'],
     sentence: 'The command failed on the instance before our script gave a result.',
     todo: 'Read what the command printed in Systems Manager.',
+  },
+  'fleet-refused': {
+    of: ['reverted'],
+    sentence: 'The release was healthy here, and was taken back because other instances did not take it.',
+    todo: 'See what the other instances say; mend it, then push again.',
   },
   unaccounted: {
     of: ['unknown'],

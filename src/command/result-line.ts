@@ -28,6 +28,8 @@ const line = z.object({
 const state = z.object({
   live: z.optional(z.string()),
   commit: z.optional(z.string()),
+  /** The whole id of the live release. */
+  digest: z.optional(z.string().check(z.regex(/^([0-9a-f]{64})?$/))),
   healthy: z.optional(z.boolean()),
   running: z.optional(z.string()),
   about: z.optional(

@@ -14,6 +14,19 @@ export interface Check {
   readonly timeoutMs: number;
 }
 
+/** How a fleet takes a release. */
+export interface Rollout {
+  /** How many instances at once. */
+  readonly concurrency: number;
+  /** How many instances may fail. */
+  readonly errors: number;
+  /** What the others do with a release that more than `errors` did not take. */
+  readonly partial: WhenPartial;
+}
+
+/** What becomes of a release that only a part of a fleet took. */
+export type WhenPartial = Written['environments'][string]['rollout']['partial'];
+
 /** The instances with the tags `App` and `Environment`, and how a release comes to them. */
 export interface Environment {
   readonly name: string;
@@ -22,7 +35,7 @@ export interface Environment {
   /** Without it the job's own credentials are used. */
   readonly roleArn?: string;
   readonly url?: string;
-  readonly rollout: { readonly concurrency: number; readonly errors: number };
+  readonly rollout: Rollout;
   readonly soakMs: number;
   readonly bakeMs: number;
   readonly proofMs: number;

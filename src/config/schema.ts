@@ -70,6 +70,11 @@ const rollout = z.strictObject({
     'How many instances may fail before no further one is asked: a whole number from 0 to 50.',
     0,
   ),
+  partial: key(
+    z.prefault(z.enum(['take-back', 'keep']), 'take-back'),
+    'What the instances do that took a release which more than `errors` others did not take: take-back (they get the release back that they had before, where the data still fits it) or keep.',
+    'take-back',
+  ),
 });
 
 const environment = z.strictObject({

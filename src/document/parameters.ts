@@ -52,6 +52,12 @@ export const documentParameters = {
       allowedPattern: '^(on|off)$',
       default: 'off',
     },
+    data: {
+      description:
+        'any, or same: refused unless the live data has the schema on which the release ran last on this host.',
+      allowedPattern: '^(any|same)$',
+      default: 'any',
+    },
   },
   probe: {
     ...everywhere,

@@ -24,8 +24,16 @@ interface Services {
   readonly ssm: SSMClient;
 }
 
-/** The running instances of an app's environment, whose tags were read and whose agents are there. */
-export async function findTargets(services: Services, app: string, environment: string): Promise<Target[]> {
+/**
+ * The running instances of an app's environment, whose tags were read. Refuses when the agents of more than `mayFail`
+ * of them, or of all, are not there.
+ */
+export async function findTargets(
+  services: Services,
+  app: string,
+  environment: string,
+  mayFail = 0,
+): Promise<Target[]> {
   const instances = await findInstances(services.ec2, app, environment);
   refuseForeign(instances, app, environment);
   const agents = await readAgents(
@@ -36,7 +44,7 @@ export async function findTargets(services: Services, app: string, environment: 
     ...instance,
     agent: agents.get(instance.id) ?? unregistered,
   }));
-  refuseOffline(targets);
+  refuseOffline(targets, mayFail);
   return targets;
 }
 
@@ -89,10 +97,9 @@ function refuseForeign(instances: readonly Instance[], app: string, environment:
   }
 }
 
-/** Refuses when a command could not reach every target. */
-function refuseOffline(targets: readonly Target[]): void {
+function refuseOffline(targets: readonly Target[], mayFail: number): void {
   const offline = targets.filter(({ agent }) => !agent.online);
-  if (offline.length === 0) return;
+  if (offline.length <= mayFail && offline.length < targets.length) return;
   const told = offline.map(({ id, agent }) => `${id} (${agent.status})`).join(', ');
   throw new OperationError({
     reason: 'offline',

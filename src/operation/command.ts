@@ -14,8 +14,8 @@ export interface Task {
   readonly timeout: number;
   /** Every instance that must be accounted for. */
   readonly instances: readonly string[];
-  /** `fleet`: by tags, so that SSM rolls it; otherwise the instances by name, at once. */
-  readonly by: 'fleet' | 'name';
+  /** `fleet`: by tags, so that SSM rolls it; `part`: some of it by name, rolled as well; `name`: by name, at once. */
+  readonly by: 'fleet' | 'part' | 'name';
   /** Told the command's id as soon as it is sent. */
   readonly onSent?: (command: string) => void;
 }
@@ -54,14 +54,14 @@ export async function runCommand(
 function toOrder({ app, environment, id, rollout }: Operation, task: Task): Order {
   const { document, timeout, instances, by } = task;
   const targets: Targets = by === 'fleet' ? { app, environment } : { instances };
-  const concurrency = by === 'fleet' ? rollout.concurrency : instances.length;
+  const concurrency = by === 'name' ? instances.length : rollout.concurrency;
   const waves = Math.ceil(instances.length / concurrency);
   return {
     app,
     document,
     targets,
     parameters: { app, environment, operation: id, timeout: String(timeout), ...task.parameters },
-    rollout: { concurrency, errors: by === 'fleet' ? rollout.errors : instances.length },
+    rollout: { concurrency, errors: by === 'name' ? instances.length : rollout.errors },
     deliverySeconds: deliverySeconds + (waves - 1) * timeout,
   };
 }

@@ -37,15 +37,21 @@ export async function judge(
   for (const { instance, result, reason, sentence } of instances) {
     say(`${instance}  ${result} (${reason}): ${sentence}`);
   }
+  return conclude(instances, operation.app, report);
+}
+
+/** Judges the whole by what became of each instance. */
+export function conclude(told: readonly Told[], app: string, report: Report): Judged {
+  const instances = told.toSorted((a, b) => a.instance.localeCompare(b.instance));
   note(instances, report);
-  const open = instances.some((one) => one.open);
-  return { result: overall(instances, operation.app), instances, open };
+  return { result: overall(instances, app), instances, open: instances.some(({ open }) => open) };
 }
 
 /** Notes what was judged for summary and outputs. */
 function note(instances: readonly Told[], report: Report): void {
   const users = describeUsers(instances);
   report.instances = instances;
+  report.facts = report.facts.filter(([name]) => name !== 'Instances' && name !== 'Users');
   report.facts.push(['Instances', instances.map(({ instance }) => code(instance)).join(', ')]);
   if (users) report.facts.push(['Users', users]);
 }

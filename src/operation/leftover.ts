@@ -26,11 +26,17 @@ const saved = z.object({
     ...{ attempt: z.number(), rollout: z.object({ concurrency: z.number(), errors: z.number() }) },
   }),
   instances: z.array(z.string()),
+  /** The operation that took the lease. */
+  holder: z.string(),
 });
 
-/** What main saves before it takes the lease, so that post can look after it. */
-export function saveLeftover(operation: Operation, instances: readonly string[]): void {
-  state.operation.save(JSON.stringify({ operation, instances }));
+/** What main saves before it takes the lease, or goes on to another piece of work under it, for post to look after. */
+export function saveLeftover(
+  operation: Operation,
+  instances: readonly string[],
+  holder = operation.id,
+): void {
+  state.operation.save(JSON.stringify({ operation, instances, holder }));
 }
 
 /** How long post waits for a host to come to an end; GitHub gives a cancelled job five minutes. */
@@ -43,7 +49,7 @@ const awaitMs = 200_000;
 export async function lookAfterLeftover(open: (operation: Operation) => Services = connect): Promise<void> {
   const left = state.operation.read();
   if (left === '' || state.ended.read() === 'true') return;
-  const { operation: read, instances } = saved.parse(JSON.parse(left));
+  const { operation: read, instances, holder } = saved.parse(JSON.parse(left));
   const { roleArn, ...rest } = read;
   const operation: Operation = { ...rest, ...(roleArn !== undefined && { roleArn }) };
   const services = open(operation);
@@ -51,7 +57,7 @@ export async function lookAfterLeftover(open: (operation: Operation) => Services
     const outcomes = await endOperation(services, operation, instances);
     await tell(services, operation, outcomes);
   } finally {
-    await giveBack(services, operation);
+    await giveBack(services, { ...operation, id: holder });
   }
 }
 

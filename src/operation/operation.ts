@@ -39,6 +39,7 @@ export function describeOperation(
   { action, document, app, region, environment, roleArn }: Described,
 ): Operation {
   const role = roleArn ?? environment.roleArn;
+  const { concurrency, errors } = environment.rollout;
   return {
     id: operationOf(job, action, environment.name),
     action,
@@ -48,7 +49,7 @@ export function describeOperation(
     environment: environment.name,
     bucket: environment.bucket,
     ...(role !== undefined && { roleArn: role }),
-    rollout: environment.rollout,
+    rollout: { concurrency, errors },
     repository: job.repository,
     run: job.runId,
     attempt: job.attempt,

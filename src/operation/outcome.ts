@@ -110,24 +110,30 @@ export function instanceOutcome(instance: string, told: Result, open: boolean): 
   };
 }
 
+export function isWell({ result }: Pick<InstanceOutcome, 'result'>): boolean {
+  return result === 'done' || result === 'unchanged';
+}
+
 /** The worst first: the first one that any instance has decides. */
 const gravity: readonly Outcome[] = ['unknown', 'failed', 'reverted', 'refused', 'done', 'unchanged'];
+
+/** What became of an instance because of another one: the other tells the cause. */
+const consequences: readonly Reason[] = ['never-ran', 'fleet-refused'];
 
 /**
  * What it comes to for the environment. `reverted` and `refused` promise that all is as it was: when another instance
  * has the new release, neither is true of the whole, and it has failed.
  */
 export function overall(outcomes: readonly InstanceOutcome[], app: string): Result {
-  const worst = gravity.find((outcome) => outcomes.some(({ result }) => result === outcome)) ?? 'unknown';
-  const cause = outcomes.find(({ result, reason }) => result === worst && reason !== 'never-ran');
-  const first = cause ?? outcomes.find(({ result }) => result === worst);
+  const ranked = outcomes.toSorted((a, b) => gravity.indexOf(a.result) - gravity.indexOf(b.result));
+  const worst = ranked[0]?.result ?? 'unknown';
+  const first = ranked.find((one) => !consequences.includes(one.reason) && !isWell(one)) ?? ranked[0];
   if (!first) return resultOf({ outcome: 'unknown', reason: 'unaccounted', app });
   const moved = outcomes.filter(({ result }) => result === 'done').length;
   const met = outcomes.some((one) => one.met);
   const mixed = moved > 0 && (worst === 'reverted' || worst === 'refused');
   const { reason, todo } = first;
-  const well = worst === 'done' || worst === 'unchanged';
-  const place = well ? '' : `${first.instance}: `;
+  const place = isWell(first) ? '' : `${first.instance}: `;
   const sentence = `${place}${first.sentence}${count(outcomes, mixed)}`;
   return mixed
     ? ({ result: 'failed', reason, sentence, todo, met: true } as Result)

@@ -4,11 +4,13 @@ import type { Held } from './hold.ts';
 import type { Work } from './operation.ts';
 import { type InstanceOutcome, outcomeOf, unheard } from './outcome.ts';
 
-interface Order {
+export interface Order {
   /** Beside app, environment, operation and timeout, which every document has. */
   readonly parameters: Readonly<Record<string, string>>;
   /** Seconds that one instance may take. */
   readonly timeout: number;
+  /** Whom it is sent to, where that is not all of the fleet. */
+  readonly present?: readonly string[];
 }
 
 /**
@@ -16,8 +18,8 @@ interface Order {
  * whatever goes wrong here does not stop the hosts: it leaves them unknown, for `judge` to ask and for post to see to.
  */
 export async function sendToFleet(
-  { services, operation, instances }: Work,
-  { parameters, timeout }: Order,
+  { services, operation, instances: all }: Work,
+  { parameters, timeout, present: instances = all }: Order,
   { signal, onSent }: Pick<Held, 'signal' | 'onSent'>,
 ): Promise<InstanceOutcome[]> {
   const { app, id, document } = operation;
@@ -26,7 +28,8 @@ export async function sendToFleet(
     sent = true;
     onSent(command);
   };
-  const task = { document, parameters, timeout, instances, by: 'fleet', onSent: noteSent } as const;
+  const by = instances.length === all.length ? 'fleet' : 'part';
+  const task = { document, parameters, timeout, instances, by, onSent: noteSent } as const;
   try {
     const invocations = await runCommand(services, operation, task, signal);
     return invocations.map((invocation) => outcomeOf(invocation, { app, operation: id }));

@@ -4,15 +4,11 @@ import { resultOf } from '../action/result.ts';
 import { detailsKey, readDetails } from '../command/details.ts';
 import { findProblem } from '../health/verdict.ts';
 import type { Operation, Services } from './operation.ts';
-import type { InstanceOutcome } from './outcome.ts';
+import { type InstanceOutcome, isWell } from './outcome.ts';
 import type { Told } from './summary.ts';
 
 /** Of instances that are well, this many are shown with all they tell; of the others, each. */
 const shownWell = 3;
-
-function isWell({ result }: InstanceOutcome): boolean {
-  return result === 'done' || result === 'unchanged';
-}
 
 /** Reads what the hosts wrote beside their result lines. A summary without it is better than none. */
 export async function readTold(

@@ -30,7 +30,7 @@ export interface Variant {
 export async function packApp(variant: Variant): Promise<Uint8Array> {
   const folder = await mkdtemp(join(tmpdir(), 'understudy-app-'));
   try {
-    for (const [name, text] of Object.entries(filesOf(variant))) await put(join(folder, 'app', name), text);
+    await writeApp(join(folder, 'app'), { ...variant, described: true });
     const shell = promisify(execFile);
     await shell('sh', ['-c', variant.also ?? 'true'], { cwd: join(folder, 'app') });
     const archive = join(folder, 'release.tar.gz');
@@ -40,6 +40,13 @@ export async function packApp(variant: Variant): Promise<Uint8Array> {
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Writes the app's files; `described`, with the description that `pack-release` would make. */
+export async function writeApp(folder: string, variant: Variant & { described: boolean }): Promise<void> {
+  const description = { '.understudy/release.json': JSON.stringify(manifest(variant)) };
+  const files = { ...filesOf(variant), ...(variant.described && description) };
+  for (const [name, text] of Object.entries(files)) await put(join(folder, name), text);
 }
 
 async function put(path: string, text: string): Promise<void> {
@@ -53,7 +60,6 @@ function filesOf(variant: Variant): Record<string, string> {
   return {
     'app.py': program(variant),
     '.understudy/run': variant.server ?? run(variant),
-    '.understudy/release.json': JSON.stringify(manifest(variant)),
     ...Object.fromEntries(
       Object.entries(hooks).flatMap(([name, text]) =>
         text === undefined ? [] : [[`.understudy/hooks/${name}`, `#!/bin/bash\nset -e\n${text}\n`]],

@@ -93,4 +93,15 @@ describe('finding the instances of an environment', () => {
       happened: expect.stringContaining(told),
     });
   });
+
+  test('goes on without as many as may fail, and never without all', async () => {
+    const instances = [machine('i-1'), machine('i-2')];
+    ec2.on(DescribeInstancesCommand).resolves({ Reservations: [{ Instances: instances }] });
+    const answer = ssm.on(DescribeInstanceInformationCommand);
+    answer.resolves({ InstanceInformationList: [agent('i-1')] });
+    const targets = await findTargets(services, 'isso', 'staging', 1);
+    expect(targets.map(({ agent }) => agent.online)).toEqual([true, false]);
+    answer.resolves({});
+    await expect(findTargets(services, 'isso', 'staging', 2)).rejects.toMatchObject({ reason: 'offline' });
+  });
 });
