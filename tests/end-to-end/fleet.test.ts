@@ -150,7 +150,7 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
     expect(of(told, healthy)?.sentence).toMatch(
       /was healthy here, and was taken back .+ is live in place of/,
     );
-    for (const id of [healthy, broken, unreachable]) expect(step.summary).toContain(`\`${id}\``);
+    for (const id of [healthy, broken, unreachable]) expect(step.summary).toContain(`<code>${id}</code>: `);
     expect(step.code).toBe(1);
     expect(await live()).toEqual(['1', '1']);
     const [back, there, ...earlier] = await commands();
