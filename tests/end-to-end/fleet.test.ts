@@ -20,7 +20,6 @@ import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import { Job, type Step } from '../../rehearsal/runner/step.ts';
 import { addTable, type Variant, writeApp } from '../host/app.ts';
 
-
 const name = `in${process.pid.toString(36)}`;
 const [app, environment, repository] = ['shop', 'staging', 'acme/shop'];
 const tags = { App: app, Environment: environment };
