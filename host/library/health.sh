@@ -60,10 +60,13 @@ release_of_unit() {
 
 # Prints what is wrong with a unit's main process, or nothing.
 process_problem() {
-  local where=$1 of=$2 main inode
-  main=$(unit_state "$of" MainPID)
+  local where=$1 of=$2 main active inode
+  {
+    read -r main
+    read -r active
+  } < <(unit_states "$of" MainPID ActiveState)
   ((${main:-0} > 0)) || { echo 'no main process' && return; }
-  [[ $(unit_state "$of" ActiveState) == active ]] || { echo 'still starting' && return; }
+  [[ $active == active ]] || { echo 'still starting' && return; }
   [[ $(readlink "/proc/$main/cwd")/ == "$home/releases/$(release_of_unit "$of")"/* ]] ||
     { echo "process $main does not run inside its release's folder" && return; }
   has_socket || [[ $where != rehearsal ]] || return 0
@@ -103,18 +106,22 @@ holds() { [[ -n $(find "/proc/$1/fd" -lname "socket:\\[$2\\]" -print -quit 2>/de
 
 # No answer is asked again until the time is over: the server may still be loading. A wrong answer gets three tries.
 ask_checks() {
-  local where=$1 of=$2 until=$3 checks check answer wrong
+  local where=$1 of=$2 until=$3 checks check answer ok status wrong
   checks=$(checks_of "$(release_of_unit "$of")") || fail check-failed "The checks of ${of%.service} cannot be read."
   has_died "$of" && fail_start "$of" 'ended'
   while IFS= read -r check; do
     [[ -n $check ]] || continue
     wrong=0
-    while answer=$(ask "$where" "$of" "$check"); [[ $(jq .ok <<<"$answer") != true ]]; do
+    while
+      answer=$(ask "$where" "$of" "$check")
+      read -r ok status < <(jq -r '"\(.ok) \(.status)"' <<<"$answer")
+      [[ $ok != true ]]
+    do
       if has_died "$of"; then
         printf '%s\n' "$answer" >>"$journal/checks.jsonl"
         fail_start "$of" 'ended while it was asked its checks'
       fi
-      if [[ $(jq .status <<<"$answer") != 0 ]]; then wrong=$((wrong + 1)); fi
+      if [[ $status != 0 ]]; then wrong=$((wrong + 1)); fi
       if ((wrong >= 3)) || (($(now_ms) >= until)); then
         printf '%s\n' "$answer" >>"$journal/checks.jsonl"
         keep_excerpt "$of"
@@ -137,8 +144,7 @@ tell_failed_check() {
 ask() {
   local where=$1 of=$2 check=$3 path seconds began spent user code=0 status type words
   local -a reach enter=()
-  path=$(jq -r .path <<<"$check")
-  seconds=$(jq -r '(.timeout_ms // 5000) / 1000' <<<"$check")
+  read -r seconds path < <(jq -r '"\((.timeout_ms // 5000) / 1000) \(.path)"' <<<"$check")
   user=$(setting user)
   reach=("http://localhost$path" --unix-socket "$(probe_path "$of")")
   case $where in

@@ -66,18 +66,23 @@ finish() {
   printf '%s' "${journal##*/}" >"$state/last"
 }
 
+# Both at once, since the runner waits for them. Prints the digest of the details when they were stored.
 upload_results() {
   local key
   key=$app/$environment/$operation/$(setting instance)
+  upload_log "$key" >/dev/null &
   # One key a run: a repeat of an operation that was not done leaves the first one's object as it is.
   if put_once "$journal/details" "results/$key.json" application/json; then
     sha256sum <"$journal/details" | cut -d ' ' -f 1
   fi
-  if [[ -s $journal/log ]] && can_redact; then
-    redact <"$journal/log" >"$journal/log.redacted"
-    put_once "$journal/log.redacted" "logs/$key.log" text/plain || say 'The log could not be stored.'
-    rm -f "$journal/log.redacted"
-  fi
+  wait
+}
+
+upload_log() {
+  [[ -s $journal/log ]] && can_redact || return 0
+  redact <"$journal/log" >"$journal/log.redacted"
+  put_once "$journal/log.redacted" "logs/$1.log" text/plain || say 'The log could not be stored.'
+  rm -f "$journal/log.redacted"
 }
 
 exit_code_of() {

@@ -42,12 +42,13 @@ start_unit() {
 }
 
 wait_for_line() {
-  local idle=0
+  local looks=0 idle=0
   while [[ ! -f $journal/line ]]; do
-    sleep 0.2
+    sleep 0.1
+    ((++looks % 10 == 0)) || continue
     if is_running "$unit" || is_running "understudy-recover@$app.service"; then
       idle=0
-    elif ((++idle > 150)); then # 30 s with nobody at work
+    elif ((++idle > 30)); then # 30 s with nobody at work
       tell_only unknown no-result \
         "Operation $operation ended without a result; send $app-probe with about=$operation to see the host's state."
     fi
