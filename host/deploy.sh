@@ -98,8 +98,23 @@ check_public() {
   await_healthy public "$app@$short.service" "$(start_timeout_ms)"
   has_fact answered || keep_fact answered "$(now_ms)"
   be_alone 0
+  keep_fact restarts "$(unit_state "$app@$short.service" NRestarts)"
   keep_fact checked yes
 }
+
+# Under its users for some seconds, it must not have died, and answer every check once more (attacks 1 and 2): only
+# then the workers go over to it.
+watch_users() {
+  local of=$app@$short.service until
+  until=$(($(fact exposed) + $(watched_ms)))
+  while lives_on "$of" && (($(now_ms) < until)); do sleep 0.2; done
+  if lives_on "$of"; then await_healthy public "$of" 10000; fi
+  lives_on "$of" || fail_start "$of" 'was healthy, and ended soon after under its users'
+  be_alone 0
+  start_workers
+}
+
+lives_on() { [[ $(unit_state "$1" NRestarts) == "$(fact restarts)" ]]; }
 
 # The fields of the result that a deploy adds: outcome HEALTHY RELEASE-NOW-LIVE
 outcome() {
@@ -173,6 +188,7 @@ work() {
   step switch switch
   step check check_public
   step current commit
+  step watch watch_users
   step prune prune
   finish_deployed ''
 }

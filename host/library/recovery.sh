@@ -11,14 +11,14 @@ put_back() {
     stop_hook || say "$hook_unit does not end"
     stop_rehearsal
     stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
-    if has_fact exposed; then
-      take_public_back "$previous"
-    fi
   fi
+  # Before the new one stops: the socket starts what `current` names.
+  if [[ $(live_release) == "$short" && $previous != "$short" ]]; then
+    if [[ -n $previous ]]; then point_current "$previous"; else rm "$home/current"; fi
+    if [[ $stage == now ]]; then systemctl daemon-reload; fi
+  fi
+  if [[ $stage == now ]] && has_fact exposed; then take_public_back "$previous"; fi
   if data_is_to_go_back "$stage"; then put_data_back; fi
-  if [[ $(live_release) == "$short" && -n $previous && $previous != "$short" ]]; then
-    point_current "$previous"
-  fi
   remove_copy
   if [[ $stage == now ]]; then
     systemctl daemon-reload

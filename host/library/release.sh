@@ -128,7 +128,6 @@ commit() {
   systemctl daemon-reload
   # Until the reload the socket's service was the old release, and what was on its way to start comes up after it.
   be_alone "$(seconds_of "$(($(fact load-ms) + 200))")"
-  start_workers
 }
 
 present_databases() {

@@ -12,8 +12,8 @@ export interface Variant {
   readonly atStart?: string;
   /** Python that runs when the app is imported. */
   readonly atImport?: string;
-  /** What /health answers: the promised JSON, or an HTML page everywhere, once live, or on the public port alone. */
-  readonly health?: 'json' | 'html' | 'html when live' | 'html for users';
+  /** What /health answers: the promised JSON, or an HTML page everywhere, once live, on the public port alone, or once there were many users. */
+  readonly health?: 'json' | 'html' | 'html when live' | 'html for users' | 'html under load';
   /** A server in place of gunicorn: the whole text of `.understudy/run`. */
   readonly server?: string;
   readonly prepare?: string;
@@ -109,8 +109,9 @@ function program(variant: Variant): string {
     html: 'True',
     'html when live': 'not rehearsal',
     'html for users': "environ['REMOTE_ADDR']",
+    'html under load': 'number > 100',
   }[variant.health ?? 'json'];
-  return `import json, os, sqlite3, time, urllib.request
+  return `import itertools, json, os, signal, sqlite3, threading, time, urllib.request
 rehearsal = 'UNDERSTUDY_REHEARSAL' in os.environ
 shared = os.environ['UNDERSTUDY_SHARED']
 
@@ -130,7 +131,10 @@ def metadata():
     except Exception as error:
         return f'no: {error}'
 
+requests = itertools.count(1)
+
 def application(environ, start_response):
+    number = next(requests)
     path = environ['PATH_INFO']
     if path == '/health' and ${html}:
         start_response('200 OK', [('Content-Type', 'text/html; charset=utf-8')])

@@ -133,11 +133,11 @@ describe('a release', () => {
     const { steps, checks } = await host.details(result);
     expect(steps.map(({ name: step }) => step)).toEqual([
       ...['lock', 'room', 'download', 'unpack', 'prepare', 'backup', 'copy', 'rehearse-migrate', 'rehearse'],
-      ...['schema', 'hold', 'migrate', 'switch', 'check', 'current', 'prune'],
+      ...['schema', 'hold', 'migrate', 'switch', 'check', 'current', 'watch', 'prune'],
     ]);
     expect(steps.every(({ ok, ended, started }) => ok && ended !== null && ended >= started)).toBe(true);
     expect(checks.map(({ where, ok }) => `${where} ${ok}`)).toEqual([
-      ...['rehearsal true', 'probe true', 'probe true', 'public true'],
+      ...['rehearsal true', 'probe true', 'probe true', 'public true', 'public true'],
     ]);
   });
 

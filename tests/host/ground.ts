@@ -88,6 +88,8 @@ export class Host {
   static async launch(cloud: Cloud): Promise<Host> {
     const { instanceId } = await launchHost(cloud, { tags: { App: app, Environment: environment } });
     const host = new Host(cloud, instanceId);
+    // The tests of what is seen under users watch for long; the others need not.
+    await host.watch(0);
     const LocationConstraint = cloud.region;
     const made = host.#s3.send(
       new CreateBucketCommand({ Bucket: bucket, CreateBucketConfiguration: { LocationConstraint } }),
@@ -96,6 +98,11 @@ export class Host {
       if (error.name !== 'BucketAlreadyOwnedByYou') throw error;
     });
     return host;
+  }
+
+  /** For how long a deploy looks at the new release under its users. */
+  async watch(milliseconds: number): Promise<void> {
+    await this.shell(`mkdir -p /etc/understudy; echo ${milliseconds} >/etc/understudy/watched-ms`);
   }
 
   /** A name for an operation that was not given before. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { addTable } from './app.ts';
+import { addTable, type Variant } from './app.ts';
 import { type Host, type Load, lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(180_000);
@@ -64,6 +64,24 @@ test('by overlap, the old one comes back under load, and the bad one never comes
   await host.shell('systemctl daemon-reload; sleep 3');
   expect(Object.keys((await after.stop()).answered)).toEqual(['4']);
   expect(await host.units()).toEqual([live]);
+});
+
+const dies = 'rehearsal or threading.Timer(3, os.kill, (os.getppid(), signal.SIGTERM)).start()';
+test.each<[string, Partial<Variant>, string]>([
+  ['starts and dies after seconds', { atImport: dies }, 'start-failed'],
+  ['does not bear its users', { health: 'html under load' }, 'check-failed'],
+])('by overlap, a release that %s is taken back, and no request is lost', async (_, variant, reason) => {
+  await host.watch(6000);
+  const [live] = await host.units();
+  const load = host.load();
+  const result = await host.deploy({ version: '5', ...variant });
+  const seen = await load.stop();
+  expect(result).toMatchObject({ result: 'reverted', reason, met: true, healthy: true });
+  expect(seen.lost).toEqual({});
+  expect(await missing(seen)).toEqual([]);
+  expect(await host.units()).toEqual([live]);
+  expect((await host.details(result)).log.join()).toContain('gunicorn');
+  await host.watch(0);
 });
 
 test('workers never run twice: they are stopped before the data changes, and started with the new release', async () => {
