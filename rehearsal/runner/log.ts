@@ -47,6 +47,7 @@ interface ActLine {
 
 interface JobRecord {
   started: boolean;
+  ended: boolean;
   conclusion: Job['conclusion'];
   cancelled: boolean;
   summary: string;
@@ -79,6 +80,7 @@ export class RunLog {
     for (const job of planned) {
       this.#records.set(job, {
         started: false,
+        ended: false,
         conclusion: 'skipped',
         cancelled: false,
         summary: '',
@@ -98,6 +100,15 @@ export class RunLog {
     this.#lines.push(line);
     const moment = planned && this.#note(planned, entry);
     return moment ? { line, moment } : { line };
+  }
+
+  /** The runner is gone: what ran has failed, and what waited for it is skipped. */
+  lose(): Moment[] {
+    const open = [...this.#records].filter(([, { started, ended }]) => started && !ended);
+    return open.map(([job, record]) => {
+      record.conclusion = 'failure';
+      return { kind: 'ended', job, conclusion: 'failure', environmentUrl: '' };
+    });
   }
 
   /** The log as text, one line an event. */
@@ -130,6 +141,7 @@ export class RunLog {
     if (!record) return undefined;
     noteCommand(record, entry);
     if (entry.jobResult !== undefined) {
+      record.ended = true;
       const conclusion = entry.jobResult === 'success' ? 'success' : 'failure';
       record.conclusion = record.cancelled || entry.jobResult === 'cancelled' ? 'cancelled' : conclusion;
       const environmentUrl = evaluateSteps(job.environmentUrl ?? '', record);

@@ -16,7 +16,7 @@ import {
   openWorkbench,
   type Workbench,
 } from './workbench.ts';
-import { findWorkflow, type Occasion, type Plan, type PlannedJob, planRun } from './workflow.ts';
+import { fillInputs, findWorkflow, type Occasion, type Plan, type PlannedJob, planRun } from './workflow.ts';
 
 export type { Job } from './log.ts';
 
@@ -45,6 +45,8 @@ export interface Trigger {
   readonly onLine?: (line: string) => void;
   /** Cancels the run as a person would: the step at work is asked to end, post steps run. */
   readonly signal?: AbortSignal;
+  /** Takes the runner's machine away: all its processes die at once, and GitHub calls the attempt failed. */
+  readonly lost?: AbortSignal;
   /** Folder of the repository that stands for ours; this one, but in tests of the runner. */
   readonly ours?: string;
   /** Folder of the programs `act` and `python3`; the laid ground's, but in development. */
@@ -79,6 +81,24 @@ async function checkOut(bench: Workbench, { folder, ref, repository }: Trigger):
   await git('-C', bench.checkout, 'checkout', '--quiet', sha);
   await git('-C', bench.checkout, 'remote', 'set-url', 'origin', `https://github.com/${repository}`);
   return sha;
+}
+
+/** The workflow that an event starts, and what that is given. */
+function startOf({ checkout }: Workbench, trigger: Trigger): { file: string; occasion: Occasion } {
+  const occasion: Occasion = { ...trigger, inputs: trigger.inputs ?? {} };
+  const file = findWorkflow(checkout, occasion, trigger.workflow);
+  return { file, occasion: { ...occasion, inputs: fillInputs(checkout, file, occasion) } };
+}
+
+/** Throws where GitHub would start no run for the event; nothing is started. */
+export async function expectStart(trigger: Trigger): Promise<void> {
+  const bench = openWorkbench();
+  try {
+    await checkOut(bench, trigger);
+    startOf(bench, trigger);
+  } finally {
+    closeWorkbench(bench);
+  }
 }
 
 async function describe(cloud: RunnerCloud, trigger: Trigger, plan: Plan, sha: string): Promise<Attempt> {
@@ -232,7 +252,7 @@ class Teller {
  *   and where a workflow needs of GitHub what cannot be had here.
  */
 export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise<Run> {
-  const started = performance.now();
+  const began = performance.now();
   const ours = trigger.ours ?? repositoryFolder;
   const tools = trigger.tools ?? pythonTools();
   const bench = openWorkbench();
@@ -241,10 +261,11 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
     closeWorkbench(bench);
   };
   process.once('exit', leaveNothing);
+  const die = () => endAll(bench.cache);
+  trigger.lost?.addEventListener('abort', die);
   try {
     const sha = await checkOut(bench, trigger);
-    const occasion: Occasion = { ...trigger, inputs: trigger.inputs ?? {} };
-    const file = findWorkflow(bench.checkout, occasion, trigger.workflow);
+    const { file, occasion } = startOf(bench, trigger);
     const plan = planRun(bench.checkout, file, occasion, (call) => openCalled(call, ours));
     const run = await describe(cloud, trigger, plan, sha);
     const github = new GithubRun(cloud, run);
@@ -253,13 +274,15 @@ export async function runWorkflow(cloud: RunnerCloud, trigger: Trigger): Promise
     await layPython(bench, tools);
     layWorkflows(bench, plan, await tokensFor(cloud, run, plan), ours);
     await github.tell('in_progress');
-    const log = await playOn(bench, cloud, run, plan, { ...trigger, tools }, github);
+    const started = { ...trigger, inputs: occasion.inputs, tools };
+    const log = await playOn(bench, cloud, run, plan, started, github);
     const conclusion = concluded(log.jobs, trigger.signal?.aborted ?? false);
     await github.tell('completed', conclusion);
     const { runId, attempt } = run;
-    const seconds = (performance.now() - started) / 1000;
+    const seconds = (performance.now() - began) / 1000;
     return { runId, attempt, conclusion, jobs: log.jobs, log: log.text, seconds };
   } finally {
+    trigger.lost?.removeEventListener('abort', die);
     process.removeListener('exit', leaveNothing);
     leaveNothing();
   }
@@ -275,6 +298,7 @@ async function playOn(
 ): Promise<RunLog> {
   const log = new RunLog(plan.jobs);
   const teller = new Teller(github);
+  trigger.lost?.throwIfAborted();
   const { code } = await runAct({
     program: join(trigger.tools, 'act'),
     args: await actArguments(bench, run, trigger, jobEnvironment(cloud, run, bench)),
@@ -287,6 +311,7 @@ async function playOn(
       trigger.onLine?.(line);
     },
   });
+  if (trigger.lost?.aborted) for (const moment of log.lose()) teller.tell(moment);
   await teller.done();
   if (
     code !== 0 &&

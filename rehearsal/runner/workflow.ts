@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Document, parseDocument } from 'yaml';
 
@@ -107,22 +107,75 @@ function listensTo(on: RawWorkflow['on'], event: string, ref: string): boolean {
 
 /**
  * The workflow file of `folder` that GitHub would start for the occasion.
- * @throws when none or more than one listens: each would be a run of its own, so say which by `name`.
+ * @throws when none or more than one listens: each would be a run of its own, so say which by `name`; and where it
+ *   would not take the inputs.
  */
 export function findWorkflow(folder: string, occasion: Occasion, name?: string): string {
   const home = join(folder, '.github/workflows');
-  const listening = readdirSync(home)
-    .filter(isWorkflow)
-    .filter((file) => name === undefined || file === name)
-    .filter((file) => listensTo(contentOf(readWorkflow(join(home, file))).on, occasion.event, occasion.ref));
+  const files = existsSync(home) ? readdirSync(home).filter(isWorkflow) : [];
+  if (name !== undefined && !files.includes(name)) {
+    throw new Error(`there is no workflow ${name} in ${home}; there is: ${files.join(', ') || 'none'}`);
+  }
+  const listening = (name === undefined ? files : [name]).filter((file) =>
+    listensTo(contentOf(readWorkflow(join(home, file))).on, occasion.event, occasion.ref),
+  );
   const [file] = listening;
   if (file === undefined || listening.length > 1) {
     const found = listening.length === 0 ? 'none' : listening.join(', ');
-    throw new Error(
-      `${occasion.event} of ${occasion.ref} must start exactly one workflow of ${folder}; it would start: ${found}`,
-    );
+    const what = name === undefined ? `exactly one workflow of ${folder}` : name;
+    throw new Error(`${occasion.event} of ${occasion.ref} must start ${what}; it would start: ${found}`);
   }
   return file;
+}
+
+interface DispatchInput {
+  readonly description?: string;
+  readonly required?: boolean;
+  readonly default?: unknown;
+  readonly type?: string;
+  readonly options?: readonly unknown[];
+}
+
+/**
+ * The inputs of a dispatched workflow, with its defaults, as GitHub checks them before it starts a run.
+ * @throws on one that it does not declare, wants and did not get, or does not take.
+ */
+export function fillInputs(
+  folder: string,
+  file: string,
+  { event, inputs }: Pick<Occasion, 'event' | 'inputs'>,
+): Readonly<Record<string, string>> {
+  if (event !== 'workflow_dispatch') return inputs;
+  const { on } = contentOf(readWorkflow(join(folder, '.github/workflows', file)));
+  const declared = declaredInputs(on);
+  const names = Object.keys(declared);
+  for (const key of Object.keys(inputs).filter((given) => !names.includes(given))) {
+    throw new Error(`${file} has no input ${key}; it has: ${names.join(', ') || 'none'}`);
+  }
+  return Object.fromEntries(names.map((key) => [key, inputOf(file, key, declared[key] ?? {}, inputs[key])]));
+}
+
+function declaredInputs(on: RawWorkflow['on']): Record<string, DispatchInput | null> {
+  if (typeof on !== 'object' || Array.isArray(on)) return {};
+  const { workflow_dispatch: dispatch } = on as Record<
+    string,
+    { inputs?: Record<string, DispatchInput | null> } | null
+  >;
+  return dispatch?.inputs ?? {};
+}
+
+function inputOf(file: string, key: string, declared: DispatchInput, given: string | undefined): string {
+  const { required = false, type = 'string', options = [], description = '' } = declared;
+  if (given === undefined && declared.default === undefined && required) {
+    throw new Error(
+      `${file} wants the input ${key}${description && ` (${description})`}: give it as ${key}=…`,
+    );
+  }
+  const value = given ?? String(declared.default ?? (type === 'boolean' ? 'false' : ''));
+  const allowed =
+    type === 'boolean' ? ['true', 'false'] : type === 'choice' ? options.map(String) : undefined;
+  if (allowed === undefined || given === undefined || allowed.includes(given)) return value;
+  throw new Error(`the input ${key} of ${file} is one of ${allowed.join(', ')}, not "${given}"`);
 }
 
 function readPermissions(raw: string | Record<string, string> | undefined): Permissions | undefined {

@@ -377,4 +377,30 @@ jobs:
     expect(run.jobs[0]?.annotations.map(({ message }) => message)).toEqual(['asked to end', 'cleaned up']);
     expect(run.log).not.toContain('| never-printed');
   });
+
+  test('dies without a last word when its machine is lost, and GitHub calls the attempt failed', async () => {
+    const lost = new AbortController();
+    const run = await play(
+      'lost',
+      `
+on: push
+permissions: {}
+jobs:
+  wait: {runs-on: ubuntu-latest, steps: [{uses: '${OURS}/actions/wait@${ZEROS}'}]}
+  after: {needs: wait, runs-on: ubuntu-latest, steps: [{run: echo never}]}
+`,
+      {
+        ...{ repository: 'acme/lost', runId: 98, lost: lost.signal },
+        onLine: (line) => {
+          if (line.endsWith('| waiting')) lost.abort();
+        },
+      },
+    );
+    expect(run.conclusion).toBe('failure');
+    expect(run.jobs.map(({ conclusion }) => conclusion)).toEqual(['failure', 'skipped']);
+    expect(run.jobs[0]?.annotations).toEqual([]);
+    expect(await getJson('/repos/acme/lost/actions/runs/98/attempts/1')).toMatchObject({
+      ...{ status: 'completed', conclusion: 'failure' },
+    });
+  });
 });
