@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { attempt, run } from '../ground/run.ts';
 import type { Cloud } from './handle.ts';
 
+const main = 'refs/heads/main';
+
 /**
  * The git repository that a push is played from. It is the folder itself where that is a repository whose
  * understudy.yml names the local account. Otherwise it is a copy, to which each push adds a commit: of a plain folder
@@ -12,19 +14,39 @@ export async function callerRepository(
   cloud: Cloud,
   app: string,
   folder: string,
-  tell: (sentence: string) => void = () => undefined,
+  { ref = main, tell = () => undefined }: { ref?: string; tell?: (sentence: string) => void } = {},
 ): Promise<string> {
   const config = readFileSync(join(folder, 'understudy.yml'), 'utf8');
   const local = toAccount(config, cloud.account);
   const isRepository = existsSync(join(folder, '.git'));
+  if (isRepository) await expectRef(folder, ref);
   if (isRepository && local === config) return folder;
   const copy = join(cloud.state, 'repositories', app);
   const why = isRepository ? 'it names an account of AWS' : 'it is no git repository';
   tell(`pushing a copy of ${folder}, for ${why}: ${copy}`);
-  await takeCopy(folder, copy, isRepository);
+  await takeCopy(folder, copy, isRepository ? ref : undefined);
   writeFileSync(join(copy, 'understudy.yml'), local);
   await commitAll(copy, `${app} as it is in ${folder}`);
+  if (ref !== main) await git(copy, 'update-ref', ref, 'HEAD');
   return copy;
+}
+
+async function expectRef(folder: string, ref: string): Promise<void> {
+  const { code } = await attempt([
+    'git',
+    '-C',
+    folder,
+    'rev-parse',
+    '--quiet',
+    '--verify',
+    `${ref}^{commit}`,
+  ]);
+  if (code === 0) return;
+  const name = ref.replace('refs/tags/', '').replace('refs/heads/', '');
+  const what = ref.startsWith('refs/tags/')
+    ? `no tag ${name}: make it with "git tag ${name}"`
+    : `no branch ${name}`;
+  throw new Error(`${folder} has ${what}`);
 }
 
 /** Commits all that is in the work tree; nothing, when the last commit holds it already. */
@@ -39,17 +61,18 @@ export async function commitAll(folder: string, message: string): Promise<void> 
 const toAccount = (text: string, account: string): string =>
   text.replaceAll(/(arn:aws[a-z-]*:iam::)\d{12}(?=:)/g, `$1${account}`);
 
-async function takeCopy(folder: string, copy: string, isRepository: boolean): Promise<void> {
+/** @param ref what of a repository is taken; without one the folder is no repository, and taken as it is. */
+async function takeCopy(folder: string, copy: string, ref: string | undefined): Promise<void> {
   mkdirSync(copy, { recursive: true });
   if (!existsSync(join(copy, '.git'))) await git(copy, 'init', '--quiet', '--initial-branch=main');
   else await git(copy, 'rm', '-r', '--quiet', '--force', '--ignore-unmatch', '.');
-  if (!isRepository) {
+  if (ref === undefined) {
     cpSync(folder, copy, { recursive: true });
     return;
   }
-  // What is on main, as a push would bring it: nothing uncommitted.
-  const archive = join(copy, '.git', 'main.tar');
-  await git(folder, 'archive', '--output', archive, 'refs/heads/main');
+  // What was committed, as a push would bring it.
+  const archive = join(copy, '.git', 'taken.tar');
+  await git(folder, 'archive', '--output', archive, ref);
   await run(['tar', '-xf', archive, '-C', copy]);
   rmSync(archive);
 }

@@ -1,18 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseConfig } from '../../src/config/parse.ts';
+import { resolve } from 'node:path';
 import { kinds, type Wish } from '../faults/faults.ts';
 import { isAlive } from '../ground/process.ts';
 import type { HostView } from '../hosts/hosts.ts';
-import { runWorkflow } from '../runner/runner.ts';
-import { callerRepository } from './caller.ts';
 import { launchHost, openCloud, startCloud, stopCloud } from './cloud.ts';
-import { ensureHosts } from './enrol.ts';
 import { addFault, clearFaults, listFaults } from './fault.ts';
-import { hostPrefix, listHosts } from './host.ts';
-import { provision } from './provision.ts';
+import { listHosts } from './host.ts';
 import { requireRecord, upCommand } from './record.ts';
 
 const say = (line: string): void => {
@@ -74,45 +66,6 @@ function tellStatus(
     const marks = `${host.cut ? ' (network cut)' : ''}${host.rootHonoured ? '' : ' (disk size not honoured)'}`;
     say(`${host.id.padEnd(20)} ${host.state.padEnd(13)} ${host.ip.padEnd(14)} ${host.rootGiB} GiB${marks}`);
   }
-}
-
-/** An interactive shell on a host, as root. */
-export async function openShell(name: string, wanted: string): Promise<number> {
-  const cloud = openCloud(name);
-  const found = (await listHosts(cloud)).filter(({ id, ip }) => id.startsWith(wanted) || ip === wanted);
-  const [host] = found;
-  if (host === undefined || found.length > 1) {
-    const all = (await listHosts(cloud)).map(({ id, ip, state }) => `${id} ${ip} ${state}`).join('\n  ');
-    throw new Error(
-      `"${wanted}" is ${host === undefined ? 'no host' : 'more than one host'}; there are:\n  ${all}`,
-    );
-  }
-  const [command = '', ...rest] = await hostPrefix(cloud, host.id);
-  const terminal = `TERM=${process.env['TERM'] ?? 'dumb'}`;
-  const shell = spawn(command, [...rest, terminal, '--chdir=/root', 'bash', '--login'], { stdio: 'inherit' });
-  const [code] = await once(shell, 'exit');
-  return typeof code === 'number' ? code : 1;
-}
-
-/** Plays a push to main of a repository, on an account that is prepared for it. */
-export async function pushRepository(name: string, repo: string, environment: string): Promise<number> {
-  const cloud = openCloud(name);
-  const tell = (step: string): void => say(`  ${step}`);
-  const file = join(resolve(repo), 'understudy.yml');
-  if (!existsSync(file)) {
-    throw new Error(`there is no ${file}: --repo is the folder of an app, for example examples/isso`);
-  }
-  const { app } = parseConfig(readFileSync(file, 'utf8'), file);
-  const folder = await callerRepository(cloud, app, resolve(repo), tell);
-  const repository = `acme/${app}`;
-  await provision(cloud, { app, environment, folder, repository, onStep: tell });
-  const hosts = await ensureHosts(cloud, { app, environment, folder });
-  say(`  enrolled for ${environment}: ${hosts.join(', ')}`);
-  const trigger = { repository, folder, event: 'push', ref: 'refs/heads/main' } as const;
-  const ended = await runWorkflow(cloud, { ...trigger, onLine: say });
-  for (const job of ended.jobs) if (job.summary !== '') say(`\n${job.summary}`);
-  say(`${ended.conclusion} in ${ended.seconds.toFixed(1)} s`);
-  return ended.conclusion === 'success' ? 0 : 1;
 }
 
 /** Puts a fault on the books of a cloud; without one, tells what is on them; `clear` clears them. */

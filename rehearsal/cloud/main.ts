@@ -4,13 +4,19 @@
  *     npm run cloud -- up [--hosts N] [--agent DIR] [--name NAME]
  *     npm run cloud -- status [--json] [--name NAME]
  *     npm run cloud -- shell HOST [--name NAME]
- *     npm run cloud -- push --repo DIR [--environment NAME] [--name NAME]
+ *     npm run cloud -- logs HOST [--follow] [--name NAME]
+ *     npm run cloud -- cut|heal|reboot HOST [--name NAME]
+ *     npm run cloud -- push --repo DIR [--tag NAME] [--environment NAME] [--name NAME]
+ *     npm run cloud -- dispatch WORKFLOW [KEY=VALUE…] --repo DIR [--environment NAME] [--name NAME]
+ *     npm run cloud -- schedule WORKFLOW --repo DIR [--environment NAME] [--name NAME]
  *     npm run cloud -- fault [ACTION KIND | clear] [--times N] … [--name NAME]
  *     npm run cloud -- down [--name NAME]
  */
 import { parseArgs } from 'node:util';
-import { bringDown, bringUp, openShell, orderFault, pushRepository, showStatus } from './commands.ts';
+import { bringDown, bringUp, orderFault, showStatus } from './commands.ts';
+import { type Occasion, playDispatch, playPush, playSchedule } from './occasions.ts';
 import { usualName } from './record.ts';
+import { cutHost, healHost, openShell, rebootHost, showLogs } from './visit.ts';
 
 const usage = `usage: npm run cloud -- COMMAND [--name NAME]
 
@@ -18,45 +24,82 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
                                    --agent: run the real amazon-ssm-agent's binaries of that folder on the hosts
   status [--json]                  what runs, and where
   shell HOST                       a shell on a host (its instance id, the beginning of it, or its address)
-  push --repo DIR [--environment NAME]
-                                   play a push to main of a git repository that holds an understudy.yml; prepares
-                                   the account and enrols a host of the environment (staging) if there is none
+  logs HOST [--follow]             the last 200 lines of a host's journal; --follow: and those that come
+  cut HOST, heal HOST              take a host's network away, and give it back
+  reboot HOST                      reboot a host in an orderly way, and wait until it is up
+  push --repo DIR [--tag NAME]     play a push to main of a git repository that holds an understudy.yml, or of a tag
+  dispatch WORKFLOW [KEY=VALUE…] --repo DIR
+                                   play a press on "Run workflow": WORKFLOW is the name of its file, on main
+  schedule WORKFLOW --repo DIR     play the moment at which its schedule comes round
+                                   these three prepare the account, and enrol a host of the environment
+                                   ([--environment NAME], staging) if there is none
   fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N]
                                    make calls go wrong: see rehearsal/faults; 'fault' lists, 'fault clear' clears
   down                             stop the cloud and remove all that it made
 `;
 
+const options = {
+  name: { type: 'string', default: usualName },
+  hosts: { type: 'string' },
+  agent: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  follow: { type: 'boolean', short: 'f', default: false },
+  repo: { type: 'string' },
+  tag: { type: 'string' },
+  environment: { type: 'string', default: 'staging' },
+  resource: { type: 'string' },
+  principal: { type: 'string' },
+  times: { type: 'string' },
+  after: { type: 'string' },
+  seconds: { type: 'string' },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+const readWords = (words: string[]) => parseArgs({ args: words, allowPositionals: true, options });
+
+type Flags = ReturnType<typeof readWords>['values'];
+/** Undefined where a word is missing that the command cannot do without. */
+type Command = (flags: Flags, words: readonly string[]) => Promise<number> | undefined;
+
+const toHost =
+  (act: (name: string, host: string, flags: Flags) => Promise<number>): Command =>
+  (flags, [host]) =>
+    host === undefined ? undefined : act(flags.name, host, flags);
+
+const ofRepository =
+  (play: (occasion: Occasion, flags: Flags, words: readonly string[]) => ReturnType<Command>): Command =>
+  (flags, words) =>
+    flags.repo === undefined ? undefined : play({ ...flags, repo: flags.repo }, flags, words);
+
+const commands: Readonly<Record<string, Command>> = {
+  up: ({ name, hosts, agent }) => bringUp({ name, hosts: hostCount(hosts), agent }),
+  status: ({ name, json }) => showStatus(name, json),
+  shell: toHost(openShell),
+  logs: toHost((name, host, { follow }) => showLogs(name, host, follow)),
+  cut: toHost(cutHost),
+  heal: toHost(healHost),
+  reboot: toHost(rebootHost),
+  push: ofRepository((occasion, { tag }) => playPush(occasion, tag)),
+  dispatch: ofRepository((occasion, _, [workflow, ...pairs]) =>
+    workflow === undefined ? undefined : playDispatch(occasion, workflow, pairs),
+  ),
+  schedule: ofRepository((occasion, _, [workflow]) =>
+    workflow === undefined ? undefined : playSchedule(occasion, workflow),
+  ),
+  fault: (flags, [action, kind]) =>
+    orderFault(flags.name, action, { ...faultOf(flags), ...(kind && { kind }) }),
+  down: ({ name }) => bringDown(name),
+};
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      name: { type: 'string', default: usualName },
-      hosts: { type: 'string' },
-      agent: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      repo: { type: 'string' },
-      environment: { type: 'string', default: 'staging' },
-      resource: { type: 'string' },
-      principal: { type: 'string' },
-      times: { type: 'string' },
-      after: { type: 'string' },
-      seconds: { type: 'string' },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  const [command, host, kind] = positionals;
-  const { name } = values;
+  const { values, positionals } = readWords(process.argv.slice(2));
+  const [command = '', ...words] = positionals;
   if (values.help) {
     process.stdout.write(usage);
     return 0;
   }
-  if (command === 'up') return bringUp({ name, hosts: hostCount(values.hosts), agent: values.agent });
-  if (command === 'status') return showStatus(name, values.json);
-  if (command === 'shell' && host !== undefined) return openShell(name, host);
-  if (command === 'push' && values.repo !== undefined)
-    return pushRepository(name, values.repo, values.environment);
-  if (command === 'fault') return orderFault(name, host, { ...faultOf(values), ...(kind && { kind }) });
-  if (command === 'down') return bringDown(name);
+  const ended = Object.hasOwn(commands, command) ? commands[command]?.(values, words) : undefined;
+  if (ended !== undefined) return ended;
   process.stderr.write(usage);
   return 2;
 }

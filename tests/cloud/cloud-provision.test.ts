@@ -27,7 +27,7 @@ let folder: string;
 beforeAll(async () => {
   await stopCloud(name);
   cloud = await startCloud({ name });
-  folder = await callerRepository(cloud, app, example, () => undefined);
+  folder = await callerRepository(cloud, app, example);
 }, 120_000);
 
 afterAll(() => stopCloud(name), 60_000);
@@ -47,12 +47,12 @@ describe('the repository that a push is played from', () => {
     try {
       cpSync(example, source, { recursive: true });
       writeFileSync(join(source, 'gone.txt'), 'for now');
-      const copy = await callerRepository(cloud, 'other', source, () => undefined);
+      const copy = await callerRepository(cloud, 'other', source);
       const first = await logOf(copy);
-      await callerRepository(cloud, 'other', source, () => undefined);
+      await callerRepository(cloud, 'other', source);
       expect(await logOf(copy)).toBe(first);
       rmSync(join(source, 'gone.txt'));
-      await callerRepository(cloud, 'other', source, () => undefined);
+      await callerRepository(cloud, 'other', source);
       expect(await logOf(copy)).toMatch(new RegExp(`^[0-9a-f]{40}\n${first}$`));
       expect(existsSync(join(copy, 'gone.txt'))).toBe(false);
     } finally {
@@ -61,7 +61,7 @@ describe('the repository that a push is played from', () => {
   });
 
   test('is the folder itself, when that is a repository that names the local account', async () => {
-    expect(await callerRepository(cloud, app, folder, () => undefined)).toBe(folder);
+    expect(await callerRepository(cloud, app, folder)).toBe(folder);
   });
 });
 

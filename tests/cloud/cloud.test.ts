@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
@@ -212,6 +213,86 @@ describe('npm run cloud', () => {
     );
     shell.stdin?.end('hostname; exit\n');
     expect(await said).toBe('ip-198-18-0-11\n');
+  }, 120_000);
+
+  test('shows what a host logs, cuts it off, heals and reboots it, and refuses what makes no sense', async () => {
+    const at = '198.18.0.11';
+    // A host that is there refuses (7); one that is cut off does not answer (28).
+    const knock = async () => {
+      const ask = ['curl', '--silent', '--max-time', '2', `http://${at}:9`];
+      return (await attempt(inFabric({ name: 'tcli' }, ask))).code;
+    };
+    const boot = async () => (await cli('logs', at)).stdout.match(/kernel|systemd\[1\]/g)?.length ?? 0;
+    expect(await boot()).toBeGreaterThan(0);
+    const following = execFile(process.execPath, [main, 'logs', at, '--follow', '--name', 'tcli']);
+    const heard = new Promise((resolve) =>
+      following.stdout?.on('data', (chunk) => /heard at once/.test(chunk) && resolve('it')),
+    );
+    const [, { id = '' } = {}] = JSON.parse((await cli('status', '--json')).stdout).hosts as { id: string }[];
+    await onHost(openCloud('tcli'), id, ['logger', 'heard at once']);
+    expect(await heard).toBe('it');
+    following.kill();
+    expect(await knock()).toBe(7);
+    expect((await cli('cut', at)).stdout).toBe(
+      `${id} is cut off: nothing reaches it, and it reaches nothing.\n`,
+    );
+    expect(await knock()).toBe(28);
+    expect((await cli('status')).stdout).toContain('(network cut)');
+    const refused = (stderr: RegExp) => ({ code: 1, stderr: expect.stringMatching(stderr) });
+    await expect(cli('cut', id)).rejects.toMatchObject(refused(/is cut off already: nothing was done/));
+    expect((await cli('heal', id)).stdout).toBe(`${id} is on the network again.\n`);
+    expect(await knock()).toBe(7);
+    await expect(cli('heal', id)).rejects.toMatchObject(refused(/is not cut off: nothing was done/));
+    const { leader } = await describeHost(openCloud('tcli'), id);
+    expect((await cli('reboot', id)).stdout).toBe(`${id} has booted anew.\n`);
+    expect((await describeHost(openCloud('tcli'), id)).leader).not.toBe(leader);
+    await expect(cli('reboot', '198.18.9.9')).rejects.toMatchObject(
+      refused(/^"198\.18\.9\.9" is no host; there are:\n {2}i-/),
+    );
+    await expect(cli('logs', 'i-')).rejects.toMatchObject(refused(/^"i-" is more than one host; there are:/));
+  }, 120_000);
+
+  test('plays a dispatch, a schedule and a tag, and starts nothing that GitHub would not', async () => {
+    const repo = mkdtempSync(join(tmpdir(), 'understudy-events-'));
+    try {
+      cpSync(join(repositoryFolder, 'examples/chatmrpt'), repo, { recursive: true });
+      writeFileSync(join(repo, '.github/workflows/say.yml'), saying);
+      const refused = (stderr: string) => ({ code: 1, stderr: expect.stringContaining(stderr) });
+      const on = ['--repo', repo];
+      await expect(cli('dispatch', 'nosuch.yml', ...on)).rejects.toMatchObject(
+        refused('there is no workflow nosuch.yml in'),
+      );
+      await expect(cli('dispatch', 'deploy.yml', ...on)).rejects.toMatchObject(
+        refused('workflow_dispatch of refs/heads/main must start deploy.yml; it would start: none'),
+      );
+      await expect(cli('dispatch', 'say.yml', 'loud', ...on)).rejects.toMatchObject(
+        refused('an input is key=value, for example environment=staging, not "loud"'),
+      );
+      await expect(cli('dispatch', 'say.yml', 'size=3', ...on)).rejects.toMatchObject(
+        refused('say.yml has no input size; it has: word, colour'),
+      );
+      await expect(cli('dispatch', 'say.yml', ...on)).rejects.toMatchObject(
+        refused('say.yml wants the input word (What to say): give it as word=…'),
+      );
+      await expect(cli('dispatch', 'say.yml', 'word=x', 'colour=grey', ...on)).rejects.toMatchObject(
+        refused('the input colour of say.yml is one of red, green, not "grey"'),
+      );
+      const dispatched = (await cli('dispatch', 'say.yml', 'word=a=b', ...on)).stdout;
+      expect(dispatched).toContain('| workflow_dispatch of refs/heads/main: a=b red');
+      expect(dispatched).toMatch(/enrolled for staging: i-[^\n]+\n[\s\S]+success in [\d.]+ s\n$/);
+      expect((await cli('schedule', 'say.yml', ...on)).stdout).toContain('| schedule of refs/heads/main:');
+      const tagged = (await cli('push', '--tag', 'v1.0.0', ...on)).stdout;
+      expect(tagged).toContain('| push of refs/tags/v1.0.0:');
+      const copy = join(stateFolder('tcli'), 'repositories/chatmrpt');
+      await expect(cli('push', '--tag', 'v2', '--repo', copy)).rejects.toMatchObject(
+        refused(`${copy} has no tag v2: make it with "git tag v2"`),
+      );
+    } finally {
+      rmSync(repo, { recursive: true });
+    }
+  }, 120_000);
+
+  test('says what is down, and how to mend it', async () => {
     await kill('tcli', 'github');
     await expect(cli('status')).rejects.toMatchObject({
       code: 1,
@@ -229,11 +310,31 @@ describe('npm run cloud', () => {
     });
   }, 120_000);
 
+  const saying = `
+on:
+  workflow_dispatch:
+    inputs:
+      word: {description: What to say, required: true}
+      colour: {type: choice, options: [red, green], default: red}
+  schedule: [{cron: '0 2 * * *'}]
+  push: {tags: ['v*']}
+permissions: {}
+jobs:
+  say:
+    runs-on: ubuntu-latest
+    permissions: {}
+    steps: [{run: 'echo "\${{ github.event_name }} of \${{ github.ref }}: \${{ inputs.word }} \${{ inputs.colour }}"'}]
+`;
+
   test.each([
     ['no command', []],
     ['an unknown command', ['fly']],
     ['a shell on nothing', ['shell']],
     ['a push of nothing', ['push']],
+    ['a dispatch of no workflow', ['dispatch', '--repo', 'examples/isso']],
+    ['a schedule of no repository', ['schedule', 'deploy.yml']],
+    ['a cut of nothing', ['cut']],
+    ['a word that every object has', ['constructor']],
   ])('shows how it is used on %s', async (_, words) => {
     await expect(cli(...words)).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining('usage:') });
   });
