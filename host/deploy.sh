@@ -98,7 +98,7 @@ check_public() {
   await_healthy public "$app@$short.service" "$(start_timeout_ms)"
   has_fact answered || keep_fact answered "$(now_ms)"
   be_alone 0
-  keep_fact restarts "$(unit_state "$app@$short.service" NRestarts)"
+  keep_restarts
   keep_fact checked yes
 }
 
@@ -113,8 +113,6 @@ watch_users() {
   be_alone 0
   start_workers
 }
-
-lives_on() { [[ $(unit_state "$1" NRestarts) == "$(fact restarts)" ]]; }
 
 # The fields of the result that a deploy adds: outcome HEALTHY RELEASE-NOW-LIVE
 outcome() {

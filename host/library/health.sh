@@ -56,6 +56,10 @@ has_died() {
 # For how long after its first user a release is looked at; a file of root's may say otherwise, for hosts of tests.
 watched_ms() { cat /etc/understudy/watched-ms 2>/dev/null || echo 6000; }
 
+# From the moment at which it is seen healthy for the first time, a release may not start anew.
+keep_restarts() { has_fact restarts || keep_fact restarts "$(unit_state "$app@$short.service" NRestarts)"; }
+lives_on() { [[ $(unit_state "$1" NRestarts) == "$(fact restarts)" ]]; }
+
 release_of_unit() {
   local name=${1##*@}
   printf '%s' "${name%.service}"

@@ -61,6 +61,7 @@ expose() {
 switch_by_overlap() {
   expose
   await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
+  keep_restarts
   systemctl stop "$app-pause.service"
   if [[ -n $(fact previous) ]]; then stop_release "$(fact previous)"; fi
 }
@@ -72,6 +73,7 @@ switch_by_pause() {
   stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
   expose
   await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
+  keep_restarts
   keep_fact answered "$(now_ms)"
   systemctl stop "$app-pause.service"
 }
