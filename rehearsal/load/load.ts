@@ -45,7 +45,7 @@ export interface LoadReport {
 /** Sends one request over a new connection; resolves to what is wrong with its answer, or to nothing. */
 function ask(
   url: string,
-  { method, path, headers, body, status }: Ask,
+  { method, path, headers, body, status, type: promised = 'application/json' }: Ask,
   patience: number,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -58,11 +58,11 @@ function ask(
         signal: AbortSignal.timeout(patience),
       },
       (response) => {
-        const type = response.headers['content-type'] ?? 'none';
+        const type = response.headers['content-type']?.split(';')[0]?.trim().toLowerCase() ?? 'none';
         response.once('error', (error) => resolve(`the answer broke off: ${error.message}`));
         response.once('end', () => {
           if (response.statusCode !== status) resolve(`status ${response.statusCode}, not ${status}`);
-          else resolve(type.startsWith('application/json') ? undefined : `content type ${type}`);
+          else resolve(promised === '*' || type === promised ? undefined : `content type ${type}`);
         });
         response.resume();
       },

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { applyLoad, warmUp } from './load.ts';
-import { usersOf } from './users.ts';
+import { type Users, usersByChecks, usersOf } from './users.ts';
 
 // Bounds of every load, whatever is asked for: a rehearsal must not become an attack on its own machine.
 const MOST_RATE = 300;
@@ -9,7 +9,15 @@ const MOST_SECONDS = 900;
 const CONCURRENCY = 1_500;
 const PATIENCE_MS = 60_000;
 
-const USAGE = `node rehearsal/load/main.ts --url URL --kind ${Object.keys(usersOf).join('|')} --rate N (--seconds N | --until-stdin-closes) --out FILE`;
+const USAGE = `node rehearsal/load/main.ts --url URL (--kind ${Object.keys(usersOf).join('|')} | --checks JSON) --rate N
+  (--seconds N | --until-stdin-closes) --out FILE
+--checks: users that ask what the checks of an app ask, [{"path": "/health", "status": 200, "type": "text/html"}, …]`;
+
+function readUsers(kind: string | undefined, checks: string | undefined): Users {
+  const users = checks === undefined ? usersOf[kind ?? '']?.() : usersByChecks(JSON.parse(checks));
+  if (users === undefined) throw new Error(USAGE);
+  return users;
+}
 
 function number(name: string, text: string | undefined, most: number): number {
   const value = Number(text);
@@ -31,14 +39,15 @@ async function main(): Promise<void> {
     options: {
       url: { type: 'string' },
       kind: { type: 'string' },
+      checks: { type: 'string' },
       rate: { type: 'string' },
       seconds: { type: 'string' },
       'until-stdin-closes': { type: 'boolean' },
       out: { type: 'string' },
     },
   });
-  const users = usersOf[values.kind ?? '']?.();
-  if (!users || values.url === undefined || values.out === undefined) throw new Error(USAGE);
+  if (values.url === undefined || values.out === undefined) throw new Error(USAGE);
+  const users = readUsers(values.kind, values.checks);
   const stop = new AbortController();
   const plan = {
     url: onlyOnThisMachine(values.url),

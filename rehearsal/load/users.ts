@@ -8,6 +8,8 @@ export interface Ask {
   readonly body?: string;
   /** The status that is promised; any other answer is a loss. */
   readonly status: number;
+  /** The media type that is promised; JSON when absent, any when it is `*`. */
+  readonly type?: string;
   /** For a POST: what the app's database must hold once it acknowledged the request. */
   readonly mark?: string;
 }
@@ -73,6 +75,21 @@ function chatmrptUsers(): Users {
     mark,
   });
   return { first: health, next: (number) => (number % 3 === 0 ? upload(marks(number)) : health) };
+}
+
+/** What an app promises to answer: a check of its understudy.yml. */
+interface Promised {
+  readonly path: string;
+  readonly status: number;
+  readonly type?: string;
+}
+
+/** Users of an app of which nothing but its checks is known: they ask what those ask. */
+export function usersByChecks(checks: readonly Promised[]): Users {
+  const asks = checks.map(({ path, status, type = '*' }): Ask => ({ method: 'GET', path, status, type }));
+  const [first] = asks;
+  if (first === undefined) throw new Error('without a check there is nothing to ask');
+  return { first, next: (number) => asks[number % asks.length] ?? first };
 }
 
 /** The users of each app that the generator knows. */

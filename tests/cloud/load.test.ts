@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { applyLoad, type LoadReport, percentile, warmUp } from '../../rehearsal/load/load.ts';
-import { usersOf } from '../../rehearsal/load/users.ts';
+import { usersByChecks, usersOf } from '../../rehearsal/load/users.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../rehearsal/load/main.ts');
 
@@ -120,6 +120,24 @@ describe('the load generator', () => {
     const report = await load(8, { concurrency: 4 });
     expect(most).toBe(4);
     expect(report.requests).toBe(8);
+  });
+
+  test('asks what the checks of an app ask, and takes what they promise', async () => {
+    const checks = [
+      { path: '/page', status: 200, type: 'text/html' },
+      { path: '/any', status: 404 },
+    ];
+    answer = ({ url: path = '' }, response) => {
+      response.writeHead(path === '/page' ? 200 : 404, { 'content-type': 'text/html; charset=utf-8' });
+      response.end();
+      if (connections >= 6) stop.abort();
+    };
+    const stop = new AbortController();
+    const plan = { url, rate: 200, stop: stop.signal, concurrency: 50, patience: 5_000 };
+    expect(await applyLoad(plan, usersByChecks(checks))).toMatchObject({ lost: 0 });
+    const other = usersByChecks([{ path: '/page', status: 200, type: 'application/json' }]);
+    await expect(warmUp(plan, other)).rejects.toThrow('content type text/html');
+    expect(() => usersByChecks([])).toThrow('nothing to ask');
   });
 
   test('runs as a program until its input closes, and writes its report', async () => {
