@@ -1,21 +1,40 @@
-import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
+/**
+ * The rehearsal: every scene, or those that are named by number or name.
+ *
+ *     npm run rehearse
+ *     npm run rehearse -- SCENE…
+ *     npm run rehearse -- --app DIR     the first deploy, a re-run and an upgrade of another app
+ */
+import { Listr, type ListrTask, type ListrTaskWrapper, PRESET_TIMER } from 'listr2';
 import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
 import { resultTable, type ScenePlayed, writeReport } from './report.ts';
-import { scenes } from './scenes/index.ts';
+import { Cast, type Role } from './scenes/cast.ts';
+import { Quiet } from './scenes/quiet.ts';
 import type { Recording } from './scenes/recording.ts';
-import type { Scene, Stage } from './scenes/scene.ts';
-import { Staging } from './scenes/staging.ts';
+import type { Stage } from './scenes/scene.ts';
+import type { Staging } from './scenes/staging.ts';
+import { type Numbered, type Programme, readProgramme } from './words.ts';
 
 interface Rehearsal {
   cloud?: Cloud;
-  isso?: Staging;
-  chatmrpt?: Staging;
+  cast?: Cast;
 }
 
+const programme = programmeOrUsage();
 // A name of its own for each process, so that two rehearsals do not disturb each other.
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
+const quiet = new Quiet();
 const stop = new AbortController();
+
+function programmeOrUsage(): Programme {
+  try {
+    return readProgramme(process.argv.slice(2));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
+}
 
 function opened<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');
@@ -23,25 +42,27 @@ function opened<T>(part: T | undefined): T {
 }
 
 /** What all that a scene played on has recorded. */
-function recorded({ isso, chatmrpt }: Stage): Recording {
-  const parts = [isso, chatmrpt].map((staging) => staging.takeRecording());
+function recorded(stagings: readonly Staging[]): Recording {
+  const parts = stagings.map((staging) => staging.takeRecording());
   return {
     requests: parts.flatMap(({ requests }) => requests),
     deploys: parts.flatMap(({ deploys }) => deploys),
   };
 }
 
-async function play(scene: Scene, stage: Stage): Promise<void> {
+async function play(scene: Numbered, stage: Stage, stagings: readonly Staging[]): Promise<void> {
+  const { number, name } = scene;
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   try {
     const outcome = await scene.play(stage);
     played.push({
-      name: scene.name,
+      number,
+      name,
       passed: true,
       seconds: seconds(),
       ...outcome,
-      recording: recorded(stage),
+      recording: recorded(stagings),
     });
     stage.say(outcome.note);
   } catch (error) {
@@ -49,27 +70,64 @@ async function play(scene: Scene, stage: Stage): Promise<void> {
     stop.signal.throwIfAborted();
     const note = error instanceof Error ? error.message : String(error);
     const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0, summary: '' };
-    const seen = { ...nothing, note, recording: recorded(stage) };
-    played.push({ name: scene.name, passed: false, seconds: seconds(), ...seen });
+    const seen = { ...nothing, note, recording: recorded(stagings) };
+    played.push({ number, name, passed: false, seconds: seconds(), ...seen });
     throw error;
   }
 }
 
-function sceneTask(scene: Scene): ListrTask<Rehearsal> {
+/** Opens what a scene plays on, one after the other. */
+async function setStage(
+  scene: Numbered,
+  { cloud, cast }: Rehearsal,
+  say: Stage['say'],
+): Promise<{ stage: Stage; stagings: Staging[] }> {
+  const open: Partial<Record<Role, Staging>> = {};
+  for (const role of scene.roles) {
+    say(`preparing the account and a host of ${role}`);
+    open[role] = await quiet.alone(() => opened(cast).get(role));
+  }
+  // A scene names every role that it plays with.
+  const stage = { ...open, cloud: opened(cloud), quiet, say } as Stage;
+  return { stage, stagings: Object.values(open) };
+}
+
+async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']): Promise<void> {
+  const sayStopping = () => say('stopping: the run under way is cancelled');
+  stop.signal.addEventListener('abort', sayStopping);
+  const { stage, stagings } = await setStage(scene, rehearsal, say);
+  stop.signal.throwIfAborted();
+  const work = () => play(scene, stage, stagings);
+  await (scene.waits ? work() : quiet.alone(work));
+  stop.signal.removeEventListener('abort', sayStopping);
+}
+
+function sceneTask(scene: Numbered): ListrTask<Rehearsal> {
   return {
-    title: scene.name,
+    title: `${scene.number}. ${scene.name}`,
     skip: () => stop.signal.aborted,
-    task: async ({ cloud, isso, chatmrpt }, task) => {
-      const say = (line: string) => {
-        task.output = line;
-      };
-      const sayStopping = () => say('stopping: the run under way is cancelled');
-      stop.signal.addEventListener('abort', sayStopping);
-      await play(scene, { cloud: opened(cloud), isso: opened(isso), chatmrpt: opened(chatmrpt), say });
-      stop.signal.removeEventListener('abort', sayStopping);
-    },
+    task: (rehearsal, task) => playTask(scene, rehearsal, sayer(task)),
     rendererOptions: { persistentOutput: true },
   };
+}
+
+function sayer<T extends Pick<ListrTaskWrapper<Rehearsal, never, never>, 'output'>>(task: T): Stage['say'] {
+  return (line) => {
+    task.output = line;
+  };
+}
+
+// A scene that fails does not hide what the next one would show.
+const inOrder = { concurrent: false, exitOnError: false } as const;
+
+/** Scenes that mostly wait play beside the others, which play one after the other. */
+function sceneTasks(): ListrTask<Rehearsal>[] {
+  const part = (title: string, waiting: boolean): ListrTask<Rehearsal>[] => {
+    const chosen = programme.scenes.filter(({ waits = false }) => waits === waiting);
+    if (chosen.length === 0) return [];
+    return [{ title, task: (_, task) => task.newListr(chosen.map(sceneTask), inOrder) }];
+  };
+  return [...part('Play the scenes', false), ...part('Play beside them what mostly waits', true)];
 }
 
 const timer = { ...PRESET_TIMER, field: (ms: number) => `${(ms / 1000).toFixed(1)} s` };
@@ -79,32 +137,14 @@ const tasks = new Listr<Rehearsal>(
     {
       title: 'Raise the local cloud',
       task: async (rehearsal, task) => {
-        const onStep = (step: string) => {
-          task.output = step;
-        };
-        rehearsal.cloud = await startCloud({ name: cloudName, onStep });
+        const cloud = await startCloud({ name: cloudName, onStep: sayer(task) });
+        rehearsal.cloud = cloud;
+        rehearsal.cast = new Cast(cloud, { stop: stop.signal, own: programme.own });
       },
     },
     {
-      title: 'Prepare the account, and a staging host for each app',
-      task: (_, task) =>
-        task.newListr<Rehearsal>(
-          (['isso', 'chatmrpt'] as const).map((app) => ({
-            title: `staging for ${app}`,
-            skip: () => stop.signal.aborted,
-            task: async (rehearsal, subtask) => {
-              const staging = await Staging.open(opened(rehearsal.cloud), app, stop.signal);
-              rehearsal[app] = staging;
-              subtask.output = `not exercised, since the emulator skips them: ${staging.notExercised.join(', ')}`;
-            },
-            rendererOptions: { persistentOutput: true },
-          })),
-        ),
-    },
-    {
-      title: 'Play the scenes',
-      // A scene that fails does not hide what the next one would show.
-      task: (_, task) => task.newListr<Rehearsal>(scenes.map(sceneTask), { exitOnError: false }),
+      title: 'The rehearsal',
+      task: (_, task) => task.newListr<Rehearsal>(sceneTasks(), { concurrent: true, exitOnError: false }),
     },
   ],
   {
@@ -138,10 +178,11 @@ try {
   console.log('Cleaning up …');
   await stopCloud(cloudName);
 }
+played.sort((a, b) => a.number - b.number);
 console.log(
   `\n${resultTable(played)}\n\nThe report, to be opened in a browser: ${await writeReport(played)}`,
 );
 for (const { name, note } of played.filter(({ passed }) => !passed)) console.error(`\n${name}\n${note}`);
-const everyScenePassed = played.length === scenes.length && played.every(({ passed }) => passed);
+const everyScenePassed = played.length === programme.scenes.length && played.every(({ passed }) => passed);
 // The load generator or the runner may still hold a pipe after an interruption.
 process.exit(everyScenePassed ? 0 : 1);

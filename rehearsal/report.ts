@@ -6,7 +6,11 @@ import type { Outcome } from './scenes/scene.ts';
 const FOLDER = join(import.meta.dirname, 'report');
 
 /** One scene as it was played; `note` is the cause where it did not pass. */
-export type ScenePlayed = Outcome & SceneTold;
+export type ScenePlayed = Outcome &
+  SceneTold & {
+    /** Its place among all scenes, from 1. */
+    readonly number: number;
+  };
 
 /** The table that ends a rehearsal: scenes, seconds, requests and losses. */
 export function resultTable(played: readonly ScenePlayed[]): string {
@@ -45,8 +49,8 @@ export async function writeReport(played: readonly ScenePlayed[]): Promise<strin
     return { name, passed, seconds: Number(seconds.toFixed(1)), requests, lost, worstLatencyMs, apiCalls };
   });
   await writeFile(join(FOLDER, 'result.json'), `${JSON.stringify({ scenes }, null, 2)}\n`);
-  for (const [index, { name, summary, recording }] of played.entries()) {
-    const file = join(FOLDER, `scene-${index + 1}`);
+  for (const { number, name, summary, recording } of played) {
+    const file = join(FOLDER, `scene-${number}`);
     await writeFile(`${file}.json`, `${JSON.stringify({ name, ...recording })}\n`);
     if (summary) await writeFile(`${file}.md`, summary);
   }

@@ -16,20 +16,30 @@ export async function callerRepository(
   folder: string,
   { ref = main, tell = () => undefined }: { ref?: string; tell?: (sentence: string) => void } = {},
 ): Promise<string> {
+  if (isRepository(folder)) await expectRef(folder, ref);
   const config = readFileSync(join(folder, 'understudy.yml'), 'utf8');
-  const local = toAccount(config, cloud.account);
-  const isRepository = existsSync(join(folder, '.git'));
-  if (isRepository) await expectRef(folder, ref);
-  if (isRepository && local === config) return folder;
-  const copy = join(cloud.state, 'repositories', app);
-  const why = isRepository ? 'it names an account of AWS' : 'it is no git repository';
+  if (isRepository(folder) && toAccount(config, cloud.account) === config) return folder;
+  const copy = await copyRepository(cloud, app, folder, ref);
+  const why = isRepository(folder) ? 'it names an account of AWS' : 'it is no git repository';
   tell(`pushing a copy of ${folder}, for ${why}: ${copy}`);
-  await takeCopy(folder, copy, isRepository ? ref : undefined);
-  writeFileSync(join(copy, 'understudy.yml'), local);
+  return copy;
+}
+
+/**
+ * A copy of a folder, or of what a repository has committed, as a git repository of the cloud's own that names the
+ * local account. Copied again, it grows by a commit.
+ */
+export async function copyRepository(cloud: Cloud, app: string, folder: string, ref = main): Promise<string> {
+  const copy = join(cloud.state, 'repositories', app);
+  await takeCopy(folder, copy, isRepository(folder) ? ref : undefined);
+  const config = join(copy, 'understudy.yml');
+  writeFileSync(config, toAccount(readFileSync(config, 'utf8'), cloud.account));
   await commitAll(copy, `${app} as it is in ${folder}`);
   if (ref !== main) await git(copy, 'update-ref', ref, 'HEAD');
   return copy;
 }
+
+const isRepository = (folder: string): boolean => existsSync(join(folder, '.git'));
 
 async function expectRef(folder: string, ref: string): Promise<void> {
   const { code } = await attempt([

@@ -9,12 +9,12 @@ import { launchHost } from './launch.ts';
 import { type Place, readPlace } from './place.ts';
 
 /**
- * The hosts of an environment: those that carry its tags and run, or a new one where there is none. Each is enrolled:
- * prepare-host is idempotent, and a host that is prepared already says so.
+ * The hosts of an environment: those that carry its tags and run, and new ones until there are as many as wanted. Each
+ * is enrolled: prepare-host is idempotent, and a host that is prepared already says so.
  */
-export async function ensureHosts(cloud: Cloud, place: Place): Promise<readonly string[]> {
-  const found = await taggedInstances(cloud, place);
-  const ids = found.length > 0 ? found : [await launchTagged(cloud, place)];
+export async function ensureHosts(cloud: Cloud, place: Place, wanted = 1): Promise<readonly string[]> {
+  const ids = await taggedInstances(cloud, place);
+  while (ids.length < wanted) ids.push(await launchTagged(cloud, place));
   for (const id of ids) await enrol(cloud, id, place);
   return ids;
 }

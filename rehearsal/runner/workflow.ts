@@ -112,7 +112,7 @@ function listensTo(on: RawWorkflow['on'], event: string, ref: string): boolean {
  */
 export function findWorkflow(folder: string, occasion: Occasion, name?: string): string {
   const home = join(folder, '.github/workflows');
-  const files = existsSync(home) ? readdirSync(home).filter(isWorkflow) : [];
+  const files = workflowsIn(home);
   if (name !== undefined && !files.includes(name)) {
     throw new Error(`there is no workflow ${name} in ${home}; there is: ${files.join(', ') || 'none'}`);
   }
@@ -240,9 +240,9 @@ function planJob(
  */
 export function calledWorkflows(folder: string): string[] {
   const home = join(folder, '.github/workflows');
-  const jobs = readdirSync(home)
-    .filter(isWorkflow)
-    .flatMap((file) => Object.entries(contentOf(readWorkflow(join(home, file))).jobs));
+  const jobs = workflowsIn(home).flatMap((file) =>
+    Object.entries(contentOf(readWorkflow(join(home, file))).jobs),
+  );
   // A workflow of the repository itself is its own, and no other that would have to be trusted.
   const calls = jobs.flatMap(([id, { uses }]) =>
     uses?.startsWith('./') === false ? [readCall(id, uses)] : [],
@@ -251,7 +251,9 @@ export function calledWorkflows(folder: string): string[] {
   return [...new Set(calls.map(refOf))];
 }
 
-const isWorkflow = (file: string): boolean => /\.ya?ml$/.test(file);
+function workflowsIn(home: string): string[] {
+  return existsSync(home) ? readdirSync(home).filter((file) => /\.ya?ml$/.test(file)) : [];
+}
 
 function refOf({ repository, path, ref }: Call): string {
   return `${repository}/${path}@${fullRef(ref)}`;

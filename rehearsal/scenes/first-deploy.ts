@@ -4,7 +4,9 @@ import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
 
 /** A push of a new repository reaches an empty host, and the app is up. */
 export const firstDeploy: Scene = {
+  key: 'first-deploy',
   name: 'First deploy: Isso 0.13.2 to an empty host',
+  roles: ['isso'],
   async play({ isso, say }) {
     say('push to main of acme/isso');
     const run = await isso.push();

@@ -4,8 +4,11 @@ import { assertConclusion, assertNothingLost, deployResult, jobOf, outcomeOf } f
 
 /** July 2025 again: an HTML error page where JSON was promised. This time no user meets it. */
 export const incident: Scene = {
+  key: 'incident',
   name: 'The incident: HTML where JSON was promised',
+  roles: ['chatmrpt'],
   async play({ chatmrpt, say }) {
+    await chatmrpt.ensureLive();
     const live = await chatmrpt.liveRelease();
     const invocation = await chatmrpt.liveInvocation();
     await chatmrpt.repository.apply('incident.patch');
@@ -28,6 +31,8 @@ export const incident: Scene = {
     assert.match(summary, /text\/html/, 'the summary does not name the content type');
     assert.match(summary, /&lt;!doctype html&gt;/i, 'the summary does not show the first line of the body');
     assert.equal(annotations.filter(({ level }) => level === 'error').length, 1);
+    await chatmrpt.repository.apply('incident.patch', { reverse: true });
+    await chatmrpt.repository.commit('Keep uploads in the database again');
     const note = 'found in the rehearsal on a copy of the data; no user met it';
     return outcomeOf({ run, load, apiCalls: (await chatmrpt.callsSince()).length, note });
   },

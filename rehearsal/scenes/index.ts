@@ -1,15 +1,21 @@
+import { badReleasesUnderLoad } from './bad-releases.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { incident } from './incident.ts';
+import { interruptedRuns } from './interrupted-runs.ts';
+import { restartWithSecrets } from './restart-with-secrets.ts';
 import { samePushAgain } from './same-push-again.ts';
 import type { Scene } from './scene.ts';
 import { upgradeByOverlap } from './upgrade-by-overlap.ts';
 import { upgradeByPause } from './upgrade-by-pause.ts';
 
-/** The scenes in the order in which they play: later ones build on what earlier ones left. */
+/** The scenes, each at its number; those that play one after the other play in this order. */
 export const scenes: readonly Scene[] = [
   firstDeploy,
   upgradeByOverlap,
   upgradeByPause,
   incident,
   samePushAgain,
+  badReleasesUnderLoad,
+  interruptedRuns,
+  restartWithSecrets,
 ];

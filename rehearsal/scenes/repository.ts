@@ -1,38 +1,53 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { callerRepository, commitAll, git } from '../cloud/caller.ts';
+import { commitAll, copyRepository, git } from '../cloud/caller.ts';
 import type { Cloud } from '../cloud/cloud.ts';
-import { repositoryFolder } from '../ground/places.ts';
 
-/** A user's repository, made of one of the examples: a real git repository, kept among the cloud's own files. */
+/** A user's repository as a scene plays with it: a copy, and a real git repository, kept among the cloud's own files. */
 export class CallerRepository {
   readonly app: string;
   readonly folder: string;
-  readonly #example: string;
+  readonly #source: string;
 
-  private constructor(app: string, example: string, folder: string) {
+  private constructor(app: string, source: string, folder: string) {
     this.app = app;
-    this.#example = example;
+    this.#source = source;
     this.folder = folder;
   }
 
-  /** Copies `examples/<app>`, puts the local cloud's account into it, and commits it to `main`. */
-  static async fromExample(app: string, cloud: Cloud): Promise<CallerRepository> {
-    const example = join(repositoryFolder, 'examples', app);
-    return new CallerRepository(app, example, await callerRepository(cloud, app, example));
+  /** Copies a folder, puts the local cloud's account and the app's name into it, and commits it to `main`. */
+  static async copyOf(source: string, app: string, cloud: Cloud, named = app): Promise<CallerRepository> {
+    const repository = new CallerRepository(app, source, await copyRepository(cloud, app, source));
+    if (named !== app) {
+      for (const file of ['understudy.yml', '.github/workflows/deploy.yml']) {
+        await repository.edit(file, (text) => text.replaceAll(named, app));
+      }
+      await repository.commit(`Call it ${app}`);
+    }
+    return repository;
   }
 
   get name(): string {
     return `acme/${this.app}`;
   }
 
+  read(file: string): Promise<string> {
+    return readFile(join(this.folder, file), 'utf8');
+  }
+
   async edit(file: string, change: (text: string) => string): Promise<void> {
-    const path = join(this.folder, file);
-    const before = await readFile(path, 'utf8');
+    const before = await this.read(file);
     const after = change(before);
     if (after === before)
       throw new Error(`${file} of ${this.name} has nothing of what the scene wants to change`);
-    await writeFile(path, after);
+    await this.write(file, after);
+  }
+
+  /** Writes a file; one that begins with `#!` may be run. */
+  async write(file: string, text: string): Promise<void> {
+    const path = join(this.folder, file);
+    await writeFile(path, text);
+    await chmod(path, text.startsWith('#!') ? 0o755 : 0o644);
   }
 
   async commit(message: string): Promise<void> {
@@ -41,6 +56,6 @@ export class CallerRepository {
 
   /** Applies a patch of the example, or takes it back. */
   async apply(patch: string, { reverse = false } = {}): Promise<void> {
-    await git(this.folder, 'apply', ...(reverse ? ['--reverse'] : []), join(this.#example, patch));
+    await git(this.folder, 'apply', ...(reverse ? ['--reverse'] : []), join(this.#source, patch));
   }
 }

@@ -4,8 +4,11 @@ import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
 
 /** A re-run builds other bytes of the same commit: the first build stays, and nothing is restarted. */
 export const samePushAgain: Scene = {
+  key: 'same-push',
   name: 'The same push again: unchanged',
+  roles: ['isso'],
   async play({ isso, say }) {
+    await isso.ensureLive();
     const live = await isso.liveRelease();
     const invocation = await isso.liveInvocation();
     const stored = await isso.storedReleases();

@@ -1,4 +1,6 @@
 import type { Cloud } from '../cloud/cloud.ts';
+import type { Role } from './cast.ts';
+import type { Quiet } from './quiet.ts';
 import type { Staging } from './staging.ts';
 
 /** What a scene saw. Waits and times are told, never judged; losses, data and verdicts are asserted in `play`. */
@@ -17,17 +19,25 @@ export interface Outcome {
   readonly note: string;
 }
 
-/** Where the scenes play: one cloud, and a staging environment for each example app. */
-export interface Stage {
+/** Where a scene plays: one cloud, and the staging environment of each role. */
+export interface Stage extends Readonly<Record<Role, Staging>> {
   readonly cloud: Cloud;
-  readonly isso: Staging;
-  readonly chatmrpt: Staging;
+  /** Keeps what is measured from being disturbed. */
+  readonly quiet: Quiet;
   /** Tells the task list what is going on now. */
   readonly say: (line: string) => void;
 }
 
-/** One scene of the rehearsal; throws an AssertionError where the app, its data or the verdict is not as promised. */
+/**
+ * One scene of the rehearsal; throws an AssertionError where the app, its data or the verdict is not as promised. It
+ * brings the state that it needs, if no scene before it left it.
+ */
 export interface Scene {
+  /** What it is called on the command line. */
+  readonly key: string;
   readonly name: string;
+  readonly roles: readonly Role[];
+  /** It mostly waits: it plays beside the others, and takes a quiet moment from them for its own work. */
+  readonly waits?: true;
   readonly play: (stage: Stage) => Promise<Outcome>;
 }

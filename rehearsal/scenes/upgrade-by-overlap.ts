@@ -4,8 +4,11 @@ import { assertAllStored, assertConclusion, assertNothingLost, deployResult, out
 
 /** Isso 0.13.2 → 0.14.0 while people read and comment: both answer from one socket, nobody waits. */
 export const upgradeByOverlap: Scene = {
+  key: 'overlap',
   name: 'Upgrade under load: Isso 0.13.2 to 0.14.0 by overlap',
+  roles: ['isso'],
   async play({ isso, say }) {
+    await isso.ensureLive();
     await isso.repository.apply('upgrade.patch');
     await isso.repository.commit('Isso 0.14.0');
     say('push to main while readers read and comment');
@@ -14,7 +17,7 @@ export const upgradeByOverlap: Scene = {
     assert.equal(deployResult(run).result, 'done');
     assert.equal(JSON.parse(await isso.get('/info')).version, '0.14.0');
     assertNothingLost(load);
-    assertAllStored(load, await isso.column('comments.db', 'SELECT text FROM comments'));
+    assertAllStored(load.acknowledged, await isso.column('comments.db', 'SELECT text FROM comments'));
     const note = `${load.acknowledged.length} comments acknowledged, all of them stored`;
     return outcomeOf({ run, load, apiCalls: (await isso.callsSince()).length, note });
   },

@@ -11,10 +11,12 @@ import {
 
 /** The first user's app is upgraded under load by pause: requests wait, none is lost, the wait is told. */
 export const upgradeByPause: Scene = {
+  key: 'pause',
   name: "Upgrade under load: the first user's app by pause",
+  roles: ['chatmrpt'],
   async play({ chatmrpt, say }) {
     say('first deploy of acme/chatmrpt');
-    assertConclusion(await chatmrpt.push(), 'success');
+    await chatmrpt.ensureLive();
     await chatmrpt.repository.edit('README.md', (text) => `${text}\nA line more.\n`);
     await chatmrpt.repository.commit('The next release');
     say('push to main while people upload');
@@ -23,7 +25,7 @@ export const upgradeByPause: Scene = {
     const result = deployResult(run);
     assert.equal(result.result, 'done');
     assertNothingLost(load);
-    assertAllStored(load, await chatmrpt.column('app.db', 'SELECT name FROM uploads'));
+    assertAllStored(load.acknowledged, await chatmrpt.column('app.db', 'SELECT name FROM uploads'));
     const wait = result.instances[0]?.wait_ms;
     assert.ok(wait !== undefined && wait > 0, 'the result does not tell the wait');
     const told = `${(wait / 1000).toFixed(1)} s`;

@@ -7,7 +7,16 @@ import type { Outcome } from './scene.ts';
 export interface DeployResult {
   readonly result: string;
   readonly reason: string;
-  readonly instances: readonly { instance: string; result: string; met?: boolean; wait_ms?: number }[];
+  readonly sentence: string;
+  readonly instances: readonly {
+    readonly instance: string;
+    readonly result: string;
+    readonly reason: string;
+    readonly sentence: string;
+    readonly met?: boolean;
+    readonly wait_ms?: number;
+    readonly down_ms?: number;
+  }[];
 }
 
 /** The job of our reusable workflow that builds the release, or that deploys it. */
@@ -36,24 +45,40 @@ export function assertNothingLost(load: LoadReport): void {
 }
 
 /** Asserts that the database holds all that the app said it had stored, and that there was some. */
-export function assertAllStored(load: LoadReport, stored: readonly string[]): void {
-  assert.ok(load.acknowledged.length > 0, 'nothing was acknowledged: that proves nothing');
+export function assertAllStored(acknowledged: readonly string[], stored: readonly string[]): void {
+  assert.ok(acknowledged.length > 0, 'nothing was acknowledged: that proves nothing');
   const held = new Set(stored);
-  const missing = load.acknowledged.filter((mark) => !held.has(mark));
+  const missing = acknowledged.filter((mark) => !held.has(mark));
   assert.deepEqual(missing, [], 'acknowledged, but not in the database');
 }
 
-interface Seen {
+/** A deploy that a scene played, and what its users met, where there were some. */
+export interface Played {
   readonly run: Run;
-  /** AWS calls of the app's CI role during the scene. */
-  readonly apiCalls: number;
-  readonly note: string;
-  /** What the users met, where there were some. */
   readonly load?: LoadReport;
 }
 
+interface Seen extends Played {
+  /** AWS calls of the app's CI role during the scene. */
+  readonly apiCalls: number;
+  readonly note: string;
+}
+
 /** What a scene saw, as the report tells it. */
-export function outcomeOf({ run, apiCalls, note, load }: Seen): Outcome {
-  const { requests, lost, worstLatencyMs } = load ?? { requests: 0, lost: 0, worstLatencyMs: null };
-  return { requests, lost, worstLatencyMs, apiCalls, summary: jobOf(run, 'deploy').summary, note };
+export function outcomeOf({ apiCalls, note, ...played }: Seen): Outcome {
+  return outcomeOfSeveral([played], apiCalls, note);
+}
+
+/** What a scene of several deploys saw. */
+export function outcomeOfSeveral(played: readonly Played[], apiCalls: number, note: string): Outcome {
+  const loads = played.flatMap(({ load }) => load ?? []);
+  return {
+    requests: loads.reduce((sum, { requests }) => sum + requests, 0),
+    lost: loads.reduce((sum, { lost }) => sum + lost, 0),
+    worstLatencyMs:
+      loads.length === 0 ? null : Math.max(...loads.map(({ worstLatencyMs }) => worstLatencyMs)),
+    apiCalls,
+    summary: played.map(({ run }) => jobOf(run, 'deploy').summary).join('\n'),
+    note,
+  };
 }

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Run } from '../runner/runner.ts';
+import type { Scene } from './scene.ts';
+import type { Staging } from './staging.ts';
+import { assertConclusion, deployResult, jobOf, outcomeOfSeveral } from './verdict.ts';
+
+/** A server that takes no socket is restarted, and the time it was down told. Its secret reaches it, and nothing else. */
+export const restartWithSecrets: Scene = {
+  key: 'restart',
+  name: 'A server that cannot take a socket, and its secret',
+  roles: ['kiosk'],
+  async play({ kiosk, say }) {
+    const secret = randomBytes(24).toString('base64url');
+    await kiosk.putSecret('API_KEY', secret);
+    await becomeRestarted(kiosk);
+    say('push a server that binds its port itself');
+    const first = await kiosk.push();
+    assertConclusion(first, 'success');
+    assert.equal(
+      JSON.parse(await kiosk.get('/key')).digest,
+      digest(secret),
+      'the secret did not reach the app',
+    );
+
+    say('push the next release');
+    await kiosk.repository.write('CHANGES', 'By restart.\n');
+    await kiosk.repository.commit('A change');
+    const upgrade = await kiosk.push();
+    assertConclusion(upgrade, 'success');
+    const down = deployResult(upgrade).instances[0]?.down_ms;
+    assert.ok(down !== undefined && down > 0, 'the result does not tell how long the app was down');
+    const told = `the app was down for ${(down / 1000).toFixed(1)} s`;
+    assert.ok(jobOf(upgrade, 'deploy').summary.includes(told), `the summary does not say: ${told}`);
+    assert.equal(JSON.parse(await kiosk.get('/key')).digest, digest(secret));
+
+    say('push a release that spills the secret, into its answers and its log');
+    await kiosk.repository.edit('app.py', spill);
+    await kiosk.repository.commit('Show what is wrong');
+    const spilling = await kiosk.push();
+    await kiosk.repository.edit('app.py', (text) => text.replace(spilt, ''));
+    await kiosk.repository.commit('Show it no more');
+    assertConclusion(spilling, 'failure');
+    assert.equal(deployResult(spilling).result, 'reverted');
+    assert.match(jobOf(spilling, 'deploy').summary, /redacted/, 'the summary shows nothing of what it said');
+
+    say('search the disk, the bucket, the logs and the summaries for it');
+    const runs = [first, upgrade, spilling];
+    assert.deepEqual(await placesOf(secret, kiosk, runs), [], 'the secret stands where it must not');
+    const note = `down for ${(down / 1000).toFixed(1)} s; the secret stands on no disk, in no log, in no summary`;
+    return outcomeOfSeveral(
+      runs.slice(1).map((run) => ({ run })),
+      (await kiosk.callsSince()).length,
+      note,
+    );
+  },
+};
+
+const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Without gunicorn the app binds the port itself, as many servers do; an operator prepares its host for that. */
+async function becomeRestarted(kiosk: Staging): Promise<void> {
+  const { repository } = kiosk;
+  await repository.write('.understudy/run', '#!/bin/bash\nexec python3 app.py\n');
+  await repository.edit('understudy.yml', (text) =>
+    text.replace('switch: pause, notify: true', 'switch: restart, notify: false'),
+  );
+  await repository.commit('Serve without gunicorn');
+  await kiosk.enrol();
+}
+
+const spilt = `    start_response("500 Oh no", [("Content-Type", "text/html")])
+    return [("Oh no: key " + os.environ["API_KEY"]).encode()]
+`;
+const spill = (text: string): string =>
+  text.replace('def application(environ, start_response):\n', (line) => line + spilt);
+
+/** Where a value stands that must stand nowhere: files of the host's disk, objects, logs and summaries. */
+async function placesOf(value: string, kiosk: Staging, runs: readonly Run[]): Promise<string[]> {
+  const onDisk = await kiosk.filesWith(value);
+  const stored = (await kiosk.objects()).filter(({ text }) => text.includes(value)).map(({ key }) => key);
+  const told = runs.flatMap(({ attempt, log, jobs }) => [
+    ...(log.includes(value) ? [`the log of attempt ${attempt}`] : []),
+    ...(JSON.stringify(jobs).includes(value)
+      ? [`summary, annotations or outputs of attempt ${attempt}`]
+      : []),
+  ]);
+  const answered = (await kiosk.commandOutputs()).includes(value) ? ["Systems Manager's outputs"] : [];
+  return [...onDisk, ...stored, ...told, ...answered];
+}
