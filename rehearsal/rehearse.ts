@@ -13,28 +13,22 @@ import { Quiet } from './scenes/quiet.ts';
 import type { Recording } from './scenes/recording.ts';
 import type { Stage } from './scenes/scene.ts';
 import type { Staging } from './scenes/staging.ts';
-import { type Numbered, type Programme, readProgramme } from './words.ts';
+import { type Numbered, readProgramme } from './words.ts';
 
 interface Rehearsal {
   cloud?: Cloud;
   cast?: Cast;
 }
 
-const programme = programmeOrUsage();
+const programme = readProgramme(process.argv.slice(2), (sentence) => {
+  console.error(sentence);
+  process.exit(2);
+});
 // A name of its own for each process, so that two rehearsals do not disturb each other.
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
 const quiet = new Quiet();
 const stop = new AbortController();
-
-function programmeOrUsage(): Programme {
-  try {
-    return readProgramme(process.argv.slice(2));
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(2);
-  }
-}
 
 function opened<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');

@@ -16,8 +16,16 @@ export interface Numbered extends Scene {
   readonly number: number;
 }
 
-/** Reads the words after `npm run rehearse --`. Throws a sentence that says what may be asked for. */
-export function readProgramme(words: string[]): Programme {
+/** Reads the words after `npm run rehearse --`; refuses with a sentence that says what may be asked for. */
+export function readProgramme(words: string[], refuse: (sentence: string) => never): Programme {
+  try {
+    return programmeOf(words);
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function programmeOf(words: string[]): Programme {
   const options = { app: { type: 'string' } } as const;
   const { values, positionals } = parseArgs({ args: words, allowPositionals: true, options });
   const own = values.app === undefined ? undefined : readOwnApp(resolve(values.app));

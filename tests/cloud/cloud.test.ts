@@ -26,6 +26,7 @@ import { identify, isAlive, signal } from '../../rehearsal/ground/process.ts';
 import { attempt } from '../../rehearsal/ground/run.ts';
 import { listCgroups } from '../../rehearsal/hosts/cgroup.ts';
 import { mountsBelow } from '../../rehearsal/hosts/disk.ts';
+import type { HostView } from '../../rehearsal/hosts/hosts.ts';
 
 const names = ['tcloud', 'tother', 'tcli', 'tbroken', 'tgone'];
 
@@ -228,7 +229,8 @@ describe('npm run cloud', () => {
     const heard = new Promise((resolve) =>
       following.stdout?.on('data', (chunk) => /heard at once/.test(chunk) && resolve('it')),
     );
-    const [, { id = '' } = {}] = JSON.parse((await cli('status', '--json')).stdout).hosts as { id: string }[];
+    const { hosts } = JSON.parse((await cli('status', '--json')).stdout) as { hosts: HostView[] };
+    const id = hosts.find(({ ip }) => ip === at)?.id ?? '';
     await onHost(openCloud('tcli'), id, ['logger', 'heard at once']);
     expect(await heard).toBe('it');
     following.kill();
