@@ -42,6 +42,8 @@ probe() {
   if [[ -n $live ]] && is_healthy "$live"; then healthy=true; fi
   [[ ! -f $state/fence ]] || fence=$(jq .fence "$state/fence")
   running=$(running_operation)
+  # Asked about none, it tells of the last one that ended here: its own run may never have heard.
+  if [[ $about_operation == none ]]; then about_operation=$(cat "$state/last" 2>/dev/null || echo none); fi
   [[ $about_operation == none ]] || about=$(tell_about "$about_operation")
   tell_only 'done' probed "${live:-no release} is live${running:+; $running is at work}." "$(jq -nc \
     --arg instance "$(setting instance)" --arg live "$live" --arg commit "$commit" --arg digest "$digest" --argjson healthy "$healthy" --argjson fence "$fence" \

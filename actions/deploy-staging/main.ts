@@ -35,7 +35,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const plan = planDeploy(inputs, job, config, release);
   tellPlan(plan, job, report);
 
-  const { operation, checks, timeout, partial } = plan;
+  const { operation, checks, delivery, timeout, partial } = plan;
   const { app, environment } = operation;
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
@@ -53,10 +53,10 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
 
   const { result } = await holdingLease({ ...work, github, signal }, async (held) => {
     const { present, absent, live } = await phase('Compare with what is live', () =>
-      askFleet(work, targets, github, held.signal),
+      askFleet(work, targets, github, report, held.signal),
     );
     const parameters = { release: stored.id, fence: String(held.fence), excerpts };
-    const order = { parameters, timeout, present };
+    const order = { parameters, delivery, timeout, present };
     const outcomes = await phase('Deploy', () => sendToFleet(work, order, held));
     const first = await phase('Judge', () => judge(work, [...outcomes, ...absent], report, held.signal));
     const judged = await takeBackWhenPartial(work, first, { live, partial, order }, report, held);

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import type { Check, Config, WhenPartial } from '../../src/config/config.ts';
+import type { Check, Config, Environment, WhenPartial } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 import type { BuiltRelease } from '../../src/release/store.ts';
@@ -14,6 +14,8 @@ export interface Plan {
   readonly url: string | undefined;
   /** What the others do with a release that more instances did not take than may fail. */
   readonly partial: WhenPartial;
+  /** Seconds that the agent of an instance may take to take the command. */
+  readonly delivery: number;
   /** Seconds that one instance may take. */
   readonly timeout: number;
 }
@@ -43,7 +45,8 @@ export function planDeploy(asked: Asked, job: Job, config: Config, release: Buil
     checks: config.checks,
     url: environment.url,
     partial: environment.rollout.partial,
-    timeout: secondsFor(config),
+    delivery: environment.rollout.deliveryMs / 1000,
+    timeout: secondsFor(config, environment),
   };
 }
 
@@ -60,13 +63,14 @@ function refuseProduction(environment: string): void {
  * The rehearsal, the switch and the way back may each take a start and every check; the rest, downloading, unpacking
  * and copying, gets ten minutes.
  */
-function secondsFor({ service, checks }: Config): number {
+function secondsFor({ service, checks }: Config, { rollout }: Environment): number {
+  if (rollout.timeoutMs !== undefined) return Math.ceil(rollout.timeoutMs / 1000);
   const once = service.startTimeoutMs + checks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
   return 600 + Math.ceil((3 * once) / 1000);
 }
 
 /** The plan in lines, as it is printed. */
-export function describePlan({ operation, release, checks, timeout, ...plan }: Plan): string[] {
+export function describePlan({ operation, release, checks, delivery, timeout, ...plan }: Plan): string[] {
   const { concurrency, errors } = operation.rollout;
   return [
     `operation   ${operation.id}`,
@@ -74,7 +78,7 @@ export function describePlan({ operation, release, checks, timeout, ...plan }: P
     `commit      ${release.commit}`,
     `to          ${operation.app} on ${operation.environment}, region ${operation.region}`,
     `bucket      ${operation.bucket}`,
-    `rollout     ${concurrency} at once, ${errors} may fail, ${timeout} s each; partial: ${plan.partial}`,
+    `rollout     ${concurrency} at once, ${errors} may fail, ${delivery} s to take the command, ${timeout} s each; partial: ${plan.partial}`,
     `switch      ${plan.switch}`,
     ...checks.map(
       ({ path, status, type }) => `check       ${path} answers ${status}${type ? ` ${type}` : ''}`,

@@ -9,7 +9,7 @@ import type { Target } from '../../src/instance/find.ts';
 import { probe } from '../../src/operation/command.ts';
 import { refuseOldCode } from '../../src/operation/descent.ts';
 import { type Fleet, readFleet } from '../../src/operation/fleet.ts';
-import { type LiveRelease, readLive } from '../../src/operation/live.ts';
+import { type LiveRelease, readBefore, readLive } from '../../src/operation/live.ts';
 import type { Work } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
 import { openRelease } from '../../src/release/open.ts';
@@ -69,6 +69,7 @@ export async function askFleet(
   { services, operation, release }: Work,
   targets: readonly Target[],
   github: Pick<GitHub, 'compare'>,
+  report: Report,
   signal: AbortSignal,
 ): Promise<Fleet & { readonly live: readonly LiveRelease[] }> {
   const { app, rollout } = operation;
@@ -76,6 +77,10 @@ export async function askFleet(
   const states = await probe(services, operation, online, 'none', signal);
   const fleet = readFleet(targets, states, app, rollout.errors);
   const live = readLive(states, app);
+  for (const before of readBefore(states)) {
+    say(`before this: ${before}`);
+    report.facts.push(['Before this', escapeMarkdown(before)]);
+  }
   await refuseOldCode(github, live, release.commit);
   return { ...fleet, live };
 }

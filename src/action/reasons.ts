@@ -248,8 +248,8 @@ export const reasons = {
     todo: 'See the other instances: SSM stops handing a command out after too many failures.',
   },
   'delivery-timed-out': {
-    of: ['refused'],
-    sentence: 'The command could not be delivered to the instance.',
+    of: ['failed'],
+    sentence: 'The command never ran: it could not be delivered to the instance, where nothing was changed.',
     todo: 'On the instance: `systemctl restart amazon-ssm-agent`; then run this job again.',
   },
   'command-failed': {

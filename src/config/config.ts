@@ -22,6 +22,10 @@ export interface Rollout {
   readonly errors: number;
   /** What the others do with a release that more than `errors` did not take. */
   readonly partial: WhenPartial;
+  /** How long the agent of an instance may take to take a command. */
+  readonly deliveryMs: number;
+  /** How long one instance may take; absent where its checks and its start decide. */
+  readonly timeoutMs?: number;
 }
 
 /** What becomes of a release that only a part of a fleet took. */
@@ -104,9 +108,14 @@ function toEnvironment(name: string, written: Written['environments'][string]): 
     bucket,
     ...(roleArn !== undefined && { roleArn }),
     ...(url !== undefined && { url }),
-    rollout,
+    rollout: toRollout(rollout),
     soakMs: soak,
     bakeMs: bake,
     proofMs: proof,
   };
+}
+
+function toRollout(written: Written['environments'][string]['rollout']): Rollout {
+  const { delivery, timeout, ...rest } = written;
+  return { ...rest, deliveryMs: delivery, ...(timeout !== undefined && { timeoutMs: timeout }) };
 }

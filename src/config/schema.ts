@@ -75,6 +75,16 @@ const rollout = z.strictObject({
     'What the instances do that took a release which more than `errors` others did not take: take-back (they get the release back that they had before, where the data still fits it) or keep.',
     'take-back',
   ),
+  delivery: key(
+    z.prefault(duration('30s', '1h'), '2m'),
+    'How long the agent of an instance may take to take the command, before the instance counts as unreachable: a duration from 30s to 1h.',
+    '2m',
+  ),
+  timeout: key(
+    z.optional(duration('1m', '4h')),
+    'How long one instance may take over a deploy: a duration from 1m to 4h. Without it, three times its start with every check, and ten minutes.',
+    '15m',
+  ),
 });
 
 const environment = z.strictObject({

@@ -10,6 +10,8 @@ export interface Task {
   readonly document: DocumentName;
   /** Beside app, environment, operation and timeout, which every document has. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** Seconds that the agent of an instance may take to take the command; the least when absent. */
+  readonly delivery?: number;
   /** Seconds that one instance may take. */
   readonly timeout: number;
   /** Every instance that must be accounted for. */
@@ -20,8 +22,8 @@ export interface Task {
   readonly onSent?: (command: string) => void;
 }
 
-/** An agent that does not take a command within this time is not there. */
-const deliverySeconds = 120;
+/** The least that SSM takes. What asks and is asked again waits no longer for an agent that is not there. */
+const leastDelivery = 30;
 
 /** Sends a command for an operation and follows it to its end on every instance. */
 export async function runCommand(
@@ -52,7 +54,7 @@ export async function runCommand(
 }
 
 function toOrder({ app, environment, id, rollout }: Operation, task: Task): Order {
-  const { document, timeout, instances, by } = task;
+  const { document, delivery = leastDelivery, timeout, instances, by } = task;
   const targets: Targets = by === 'fleet' ? { app, environment } : { instances };
   const concurrency = by === 'name' ? instances.length : rollout.concurrency;
   const waves = Math.ceil(instances.length / concurrency);
@@ -62,7 +64,7 @@ function toOrder({ app, environment, id, rollout }: Operation, task: Task): Orde
     targets,
     parameters: { app, environment, operation: id, timeout: String(timeout), ...task.parameters },
     rollout: { concurrency, errors: by === 'name' ? instances.length : rollout.errors },
-    deliverySeconds: deliverySeconds + (waves - 1) * timeout,
+    deliverySeconds: delivery + (waves - 1) * timeout,
   };
 }
 

@@ -1,7 +1,7 @@
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import { explain } from '../action/reasons.ts';
-import type { HostState } from '../command/result-line.ts';
+import { type HostState, toHostResult } from '../command/result-line.ts';
 import type { LiveCommit } from './descent.ts';
 
 /** A release that is live on an instance. */
@@ -16,6 +16,20 @@ export function readLive(states: ReadonlyMap<string, HostState>, app: string): L
     if (state.result === 'refused') throw refused(instance, state, app);
     say(`${instance}  live: ${state.live || 'nothing'}${state.healthy ? ', healthy' : ''}`);
     return state.live ? [{ instance, commit: state.commit ?? '', release: state.digest ?? '' }] : [];
+  });
+}
+
+/**
+ * How the last operation ended on each host, where it did not end well: its own run may have been cut off from the
+ * host, and never have heard.
+ */
+export function readBefore(states: ReadonlyMap<string, HostState>): string[] {
+  return [...states].flatMap(([instance, { about }]) => {
+    const last = about?.state === 'ended' ? toHostResult(about.result) : undefined;
+    if (last === undefined || last.result === 'done' || last.result === 'unchanged') return [];
+    return [
+      `${instance}: ${last.operation} ended as ${last.result} (${last.reason}). ${last.sentence ?? ''}`.trim(),
+    ];
   });
 }
 

@@ -45,7 +45,10 @@ export function outcomeOf(invocation: Invocation, about: About): InstanceOutcome
       resultOf({ outcome, reason, app: about.app, ...(sentence && { sentence }) }),
       open,
     );
-  if (standing === 'never-ran') return plain('refused', reasonOfNeverRan(statusDetails), false);
+  if (standing === 'never-ran') {
+    const reason = reasonOfNeverRan(statusDetails);
+    return plain(reason === 'delivery-timed-out' ? 'failed' : 'refused', reason, false);
+  }
   if (!hasEnded(standing)) {
     const sentence = `SSM still says ${statusDetails}.`;
     return { ...plain('unknown', 'unaccounted', true, sentence), mayBegin: true };

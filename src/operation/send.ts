@@ -7,6 +7,8 @@ import { type InstanceOutcome, outcomeOf, unheard } from './outcome.ts';
 export interface Order {
   /** Beside app, environment, operation and timeout, which every document has. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** Seconds that the agent of an instance may take to take the command. */
+  readonly delivery: number;
   /** Seconds that one instance may take. */
   readonly timeout: number;
   /** Whom it is sent to, where that is not all of the fleet. */
@@ -19,7 +21,7 @@ export interface Order {
  */
 export async function sendToFleet(
   { services, operation, instances: all }: Work,
-  { parameters, timeout, present: instances = all }: Order,
+  { parameters, delivery, timeout, present: instances = all }: Order,
   { signal, onSent }: Pick<Held, 'signal' | 'onSent'>,
 ): Promise<InstanceOutcome[]> {
   const { app, id, document } = operation;
@@ -29,7 +31,7 @@ export async function sendToFleet(
     onSent(command);
   };
   const by = instances.length === all.length ? 'fleet' : 'part';
-  const task = { document, parameters, timeout, instances, by, onSent: noteSent } as const;
+  const task = { document, parameters, delivery, timeout, instances, by, onSent: noteSent } as const;
   try {
     const invocations = await runCommand(services, operation, task, signal);
     return invocations.map((invocation) => outcomeOf(invocation, { app, operation: id }));

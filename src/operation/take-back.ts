@@ -65,7 +65,7 @@ interface Way extends Order {
 async function goBack(
   work: Work,
   took: readonly Told[],
-  { release, index, parameters, timeout }: Way,
+  { release, index, parameters, delivery, timeout }: Way,
   held: Held,
 ): Promise<Told[]> {
   const present = took.map(({ instance }) => instance);
@@ -73,7 +73,7 @@ async function goBack(
   saveLeftover(operation, present, work.operation.id);
   // The checks of this release are not those of the one before, which its host asks.
   const back = { ...work, operation, checks: [] };
-  const order = { parameters: { ...parameters, release, data: 'same' }, timeout, present };
+  const order = { parameters: { ...parameters, release, data: 'same' }, delivery, timeout, present };
   try {
     const outcomes = await sendToFleet(back, order, held);
     const { instances } = await judge(back, outcomes, blank(), held.signal);

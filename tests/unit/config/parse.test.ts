@@ -20,7 +20,7 @@ environments:
     bucket: chatmrpt-understudy
     role-arn: arn:aws:iam::111122223333:role/chatmrpt-staging-ci
     url: https://staging.example.org
-    rollout: {concurrency: 2, errors: 1, partial: keep}
+    rollout: {concurrency: 2, errors: 1, partial: keep, delivery: 30s, timeout: 20m}
   production: {bucket: chatmrpt-production, soak: 2h, bake: 0s, proof: 7d}
 service: {listen: 8080, user: app, switch: overlap, notify: false, start-timeout: 90s}
 workers: [scheduler]
@@ -53,7 +53,7 @@ describe('reading understudy.yml', () => {
           {
             name: 'staging',
             bucket: 'isso-understudy',
-            rollout: { concurrency: 1, errors: 0, partial: 'take-back' },
+            rollout: { concurrency: 1, errors: 0, partial: 'take-back', deliveryMs: 120_000 },
             soakMs: 86_400_000,
             bakeMs: 600_000,
             proofMs: 129_600_000,
@@ -75,7 +75,7 @@ describe('reading understudy.yml', () => {
       bucket: 'chatmrpt-understudy',
       roleArn: 'arn:aws:iam::111122223333:role/chatmrpt-staging-ci',
       url: 'https://staging.example.org',
-      rollout: { concurrency: 2, errors: 1, partial: 'keep' },
+      rollout: { concurrency: 2, errors: 1, partial: 'keep', deliveryMs: 30_000, timeoutMs: 1_200_000 },
       soakMs: 86_400_000,
       bakeMs: 600_000,
       proofMs: 129_600_000,

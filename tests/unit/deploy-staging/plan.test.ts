@@ -56,10 +56,22 @@ describe('the plan of a deploy', () => {
     expect(String(plan.timeout)).toMatch(/^[1-9][0-9]{1,4}$/);
   });
 
+  test('gives the host the time that the config says, and its agent as well', () => {
+    const written = `app: isso
+region: us-east-2
+environments: {staging: {bucket: isso-understudy, rollout: {delivery: 30s, timeout: 90s}}}
+service: {listen: 8080}
+checks: [{path: /info}]
+`;
+    const hurried = planDeploy(asked, job, parseConfig(written, 'understudy.yml'), release);
+    expect(hurried).toMatchObject({ delivery: 30, timeout: 90 });
+    expect(plan.delivery).toBe(120);
+  });
+
   test('prints itself, and no account', () => {
     const lines = describePlan(plan);
     expect(lines).toContain(`release     ${'a'.repeat(64)}`);
-    expect(lines).toContain('rollout     2 at once, 1 may fail, 780 s each; partial: take-back');
+    expect(lines).toContain('rollout     2 at once, 1 may fail, 120 s to take the command, 780 s each; partial: take-back');
     expect(lines).toContain('check       /info answers 200 application/json');
     expect(lines.join('\n')).not.toContain('111122223333');
   });

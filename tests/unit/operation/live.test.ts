@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Reason } from '../../../src/action/reasons.ts';
 import { type HostState, readState } from '../../../src/command/result-line.ts';
-import { readLive } from '../../../src/operation/live.ts';
+import { readBefore, readLive } from '../../../src/operation/live.ts';
 
 beforeEach(() => {
   jest.spyOn(process.stdout, 'write').mockReturnValue(true);
@@ -48,5 +48,30 @@ describe('what is live', () => {
         message: 'i-1: It is another machine. Nothing was changed.',
       }),
     );
+  });
+});
+
+describe('how the last operation ended', () => {
+  const about = (result: string, reason: string) => ({
+    state: 'ended',
+    result: {
+      ...{ schema: 1, action: 'deploy', operation: '42-99-1-deploy-staging', result, reason },
+      sentence: 'The operation died in step switch. Release 012345678901 serves and is healthy.',
+    },
+  });
+
+  test('is told where it did not end well: its run may never have heard', () => {
+    const states = told('i-1', { ...probed, about: about('reverted', 'interrupted') });
+    expect(readBefore(states)).toEqual([
+      'i-1: 42-99-1-deploy-staging ended as reverted (interrupted). The operation died in step switch. Release 012345678901 serves and is healthy.',
+    ]);
+  });
+
+  test.each([
+    ['it ended well', { about: about('done', 'deployed') }],
+    ['it is not known', { about: { state: 'unknown' } }],
+    ['there was none', { about: {} }],
+  ])('is not told where %s', (_, more) => {
+    expect(readBefore(told('i-1', { ...probed, ...more }))).toEqual([]);
   });
 });

@@ -98,7 +98,11 @@ describe('taking back', () => {
     { instance: 'i-1', commit: '', release: release('a') },
     { instance: 'i-2', commit: '', release: release('b') },
   ];
-  const order = { parameters: { release: release('c'), fence: '1', excerpts: 'off' }, timeout: 900 };
+  const order = {
+    parameters: { release: release('c'), fence: '1', excerpts: 'off' },
+    delivery: 120,
+    timeout: 900,
+  };
 
   async function takeBack(
     instances: readonly Told[],

@@ -24,7 +24,11 @@ afterEach(() => {
 });
 
 const key = leaseKey('isso', 'staging');
-const order = { parameters: { release: 'a'.repeat(64), fence: '1', excerpts: 'off' }, timeout: 900 };
+const order = {
+  parameters: { release: 'a'.repeat(64), fence: '1', excerpts: 'off' },
+  delivery: 120,
+  timeout: 900,
+};
 const failure = (name: string, message: string): Error => Object.assign(new Error(message), { name });
 
 /** Sends under the lease and judges, as an action does. */
