@@ -27,7 +27,7 @@ const programme = readProgramme(process.argv.slice(2), (sentence) => {
 // A name of its own for each process, so that two rehearsals do not disturb each other.
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
-const quiet = new Quiet();
+const quiet = new Quiet(programme.scenes.filter(({ measured }) => measured).length);
 const stop = new AbortController();
 
 function opened<T>(part: T | undefined): T {
@@ -79,7 +79,7 @@ async function setStage(
   const open: Partial<Record<Role, Staging>> = {};
   for (const role of scene.roles) {
     say(`preparing the account and a host of ${role}`);
-    open[role] = await quiet.alone(() => opened(cast).get(role));
+    open[role] = await opened(cast).get(role);
   }
   // A scene names every role that it plays with.
   const stage = { ...open, cloud: opened(cloud), quiet, say } as Stage;
@@ -89,10 +89,12 @@ async function setStage(
 async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']): Promise<void> {
   const sayStopping = () => say('stopping: the run under way is cancelled');
   stop.signal.addEventListener('abort', sayStopping);
-  const { stage, stagings } = await setStage(scene, rehearsal, say);
+  if (scene.beside === 'later') await quiet.over();
+  const set = () => setStage(scene, rehearsal, say);
+  const { stage, stagings } = await (scene.beside === 'waits' ? quiet.alone(set) : set());
   stop.signal.throwIfAborted();
   const work = () => play(scene, stage, stagings);
-  await (scene.waits ? work() : quiet.alone(work));
+  await (scene.measured ? quiet.measured(work) : work());
   stop.signal.removeEventListener('abort', sayStopping);
 }
 
@@ -111,17 +113,21 @@ function sayer<T extends Pick<ListrTaskWrapper<Rehearsal, never, never>, 'output
   };
 }
 
-// A scene that fails does not hide what the next one would show.
-const inOrder = { concurrent: false, exitOnError: false } as const;
-
-/** Scenes that mostly wait play beside the others, which play one after the other. */
 function sceneTasks(): ListrTask<Rehearsal>[] {
-  const part = (title: string, waiting: boolean): ListrTask<Rehearsal>[] => {
-    const chosen = programme.scenes.filter(({ waits = false }) => waits === waiting);
+  const part = (title: string, chosen: readonly Numbered[], concurrent: boolean): ListrTask<Rehearsal>[] => {
     if (chosen.length === 0) return [];
-    return [{ title, task: (_, task) => task.newListr(chosen.map(sceneTask), inOrder) }];
+    // A scene that fails does not hide what the next one would show.
+    const options = { concurrent, exitOnError: false };
+    return [{ title, task: (_, task) => task.newListr(chosen.map(sceneTask), options) }];
   };
-  return [...part('Play the scenes', false), ...part('Play beside them what mostly waits', true)];
+  const { true: beside = [], false: others = [] } = Object.groupBy(
+    programme.scenes,
+    (scene) => `${scene.beside !== undefined}` as const,
+  );
+  return [
+    ...part('Play one scene after the other', others, false),
+    ...part('Play others beside them', beside, true),
+  ];
 }
 
 const timer = { ...PRESET_TIMER, field: (ms: number) => `${(ms / 1000).toFixed(1)} s` };

@@ -45,8 +45,11 @@ function isChosen(scene: Numbered, words: readonly string[], all: readonly Numbe
 function find(word: string, all: readonly Numbered[]): Numbered {
   const exactly = all.find(({ number, key }) => word === String(number) || word === key);
   if (exactly !== undefined) return exactly;
-  const [found, another] = all.filter(({ name }) => name.toLowerCase().includes(word.toLowerCase()));
+  const isPart = ({ name }: Numbered): boolean => name.toLowerCase().includes(word.toLowerCase());
+  const [found, another] = /^\d+$/.test(word) ? [] : all.filter(isPart);
   if (found !== undefined && another === undefined) return found;
-  const list = all.map(({ number, key, name }) => `  ${number}  ${key.padEnd(13)} ${name}`).join('\n');
+  const list = all
+    .map(({ number, key, name }) => `  ${String(number).padStart(2)}  ${key.padEnd(13)} ${name}`)
+    .join('\n');
   throw new Error(`"${word}" is ${found ? 'more than one scene' : 'no scene'}; there are:\n${list}`);
 }

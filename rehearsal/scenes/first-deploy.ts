@@ -18,19 +18,19 @@ export const firstDeploy: Scene = {
     );
     assert.equal(deployResult(run).result, 'done');
     assert.match(jobOf(run, 'deploy').summary, /done/i);
-    assert.equal(JSON.parse(await isso.get('/info')).version, '0.13.2');
-    const calls = await isso.callsSince();
+    assert.equal(JSON.parse(await isso.host.get('/info')).version, '0.13.2');
+    const calls = await isso.account.callsSince();
     const sent = calls.filter(
       ({ action, resource }) => action === 'SendCommand' && resource.endsWith('/isso-deploy'),
     );
     assert.equal(sent.length, 1, 'a deploy is one command');
-    const deployments = await isso.deployments();
+    const deployments = await isso.account.deployments();
     assert.deepEqual(
       deployments.map(({ environment, states }) => [environment, states]),
       [['staging', ['in_progress', 'success']]],
       'GitHub has another deployment than the one that the job makes',
     );
-    const note = `release ${await isso.liveRelease()} is live`;
+    const note = `release ${await isso.host.liveRelease()} is live`;
     return outcomeOf({ run, apiCalls: calls.length, note });
   },
 };

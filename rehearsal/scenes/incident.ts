@@ -7,10 +7,11 @@ export const incident: Scene = {
   key: 'incident',
   name: 'The incident: HTML where JSON was promised',
   roles: ['chatmrpt'],
+  measured: true,
   async play({ chatmrpt, say }) {
     await chatmrpt.ensureLive();
-    const live = await chatmrpt.liveRelease();
-    const invocation = await chatmrpt.liveInvocation();
+    const live = await chatmrpt.host.liveRelease();
+    const invocation = await chatmrpt.host.liveInvocation();
     await chatmrpt.repository.apply('incident.patch');
     await chatmrpt.repository.commit('Keep uploads in the session');
     say('push the bad release while people upload');
@@ -24,8 +25,8 @@ export const incident: Scene = {
       [false],
     );
     assertNothingLost(load);
-    assert.equal(await chatmrpt.liveRelease(), live);
-    assert.equal(await chatmrpt.liveInvocation(), invocation, 'the old release was restarted');
+    assert.equal(await chatmrpt.host.liveRelease(), live);
+    assert.equal(await chatmrpt.host.liveInvocation(), invocation, 'the old release was restarted');
     const { summary, annotations } = jobOf(run, 'deploy');
     assert.match(summary, /\/self-check/, 'the summary does not name the check');
     assert.match(summary, /text\/html/, 'the summary does not name the content type');
@@ -34,6 +35,6 @@ export const incident: Scene = {
     await chatmrpt.repository.apply('incident.patch', { reverse: true });
     await chatmrpt.repository.commit('Keep uploads in the database again');
     const note = 'found in the rehearsal on a copy of the data; no user met it';
-    return outcomeOf({ run, load, apiCalls: (await chatmrpt.callsSince()).length, note });
+    return outcomeOf({ run, load, apiCalls: (await chatmrpt.account.callsSince()).length, note });
   },
 };

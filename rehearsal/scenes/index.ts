@@ -1,4 +1,3 @@
-import { badReleasesUnderLoad } from './bad-releases.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
@@ -15,7 +14,6 @@ export const scenes: readonly Scene[] = [
   upgradeByPause,
   incident,
   samePushAgain,
-  badReleasesUnderLoad,
   interruptedRuns,
   restartWithSecrets,
 ];

@@ -12,36 +12,36 @@ export const interruptedRuns: Scene = {
   roles: ['kiosk'],
   async play({ kiosk, say }) {
     await kiosk.ensureLive();
-    const live = await kiosk.liveRelease();
-    const invocation = await kiosk.liveInvocation();
+    const live = await kiosk.host.liveRelease();
+    const invocation = await kiosk.host.liveInvocation();
     await kiosk.repository.write('CHANGES', 'One more line.\n');
     await kiosk.repository.commit('A change');
 
     say('push, and cancel the run while the host prepares the release');
-    await kiosk.hold('prepare');
+    await kiosk.host.hold('prepare');
     const cancel = new AbortController();
     const cancelling = kiosk.push({ cancel: cancel.signal });
-    await Promise.race([kiosk.untilIn('prepare'), cancelling]);
+    await Promise.race([kiosk.host.untilIn('prepare'), cancelling]);
     cancel.abort();
-    await Promise.race([kiosk.untilIn('prepare', { cancelled: true }), cancelling]);
-    await kiosk.letGo('prepare');
+    await Promise.race([kiosk.host.untilIn('prepare', { cancelled: true }), cancelling]);
+    await kiosk.host.letGo('prepare');
     const cancelled = await cancelling;
     assertConclusion(cancelled, 'cancelled');
     const { summary } = jobOf(cancelled, 'deploy');
     assert.match(summary, /after it was stopped: reverted/, 'the summary does not say how the host ended');
     assert.match(summary, new RegExp(`Release ${live} serves and is healthy`));
-    assert.deepEqual(await kiosk.lease(), 'released');
-    assert.equal(await kiosk.liveRelease(), live);
-    assert.equal(await kiosk.liveInvocation(), invocation, 'the live release was restarted');
+    assert.deepEqual(await kiosk.account.lease(), 'released');
+    assert.equal(await kiosk.host.liveRelease(), live);
+    assert.equal(await kiosk.host.liveInvocation(), invocation, 'the live release was restarted');
 
     say('push again, and kill the runner with -9 while the host prepares the release');
-    await kiosk.hold('prepare');
+    await kiosk.host.hold('prepare');
     const lost = new AbortController();
     const losing = kiosk.push({ lost: lost.signal });
-    await Promise.race([kiosk.untilIn('prepare'), losing]);
+    await Promise.race([kiosk.host.untilIn('prepare'), losing]);
     lost.abort();
     assertConclusion(await losing, 'failure');
-    assert.deepEqual(await kiosk.lease(), 'held');
+    assert.deepEqual(await kiosk.account.lease(), 'held');
     say('run it again while the host is still at work');
     const refused = await kiosk.rerun();
     assertConclusion(refused, 'failure');
@@ -49,15 +49,25 @@ export const interruptedRuns: Scene = {
     assert.deepEqual([result, reason], ['refused', 'lease-held']);
     assert.match(sentence, /That attempt has ended, but i-\w+ still runs/);
     say('run it again once the host has come to its end');
-    await kiosk.letGo('prepare');
-    await kiosk.until('[[ -z $(systemctl list-units --plain --no-legend "understudy-kiosk-*-deploy-*") ]]');
-    assert.notEqual(await kiosk.liveRelease(), live, 'the host did not finish its work without its runner');
+    await kiosk.host.letGo('prepare');
+    await kiosk.host.until(
+      '[[ -z $(systemctl list-units --plain --no-legend "understudy-kiosk-*-deploy-*") ]]',
+    );
+    assert.notEqual(
+      await kiosk.host.liveRelease(),
+      live,
+      'the host did not finish its work without its runner',
+    );
     const taken = await kiosk.rerun();
     assertConclusion(taken, 'success');
     assert.equal(deployResult(taken).result, 'unchanged');
     assert.match(taken.log, /taking the lease over from /);
-    assert.deepEqual(await kiosk.lease(), 'released');
+    assert.deepEqual(await kiosk.account.lease(), 'released');
     const note = 'stopped at a safe point; the killed one was finished by its host, and its lease taken over';
-    return outcomeOfSeveral([{ run: cancelled }, { run: taken }], (await kiosk.callsSince()).length, note);
+    return outcomeOfSeveral(
+      [{ run: cancelled }, { run: taken }],
+      (await kiosk.account.callsSince()).length,
+      note,
+    );
   },
 };

@@ -46,8 +46,8 @@ export function scenesOf({ config: { app, service } }: OwnApp): readonly Scene[]
         const run = await own.push();
         assertConclusion(run, 'success');
         assert.equal(deployResult(run).result, 'done');
-        const note = `release ${await own.liveRelease()} is live`;
-        return outcomeOf({ run, apiCalls: (await own.callsSince()).length, note });
+        const note = `release ${await own.host.liveRelease()} is live`;
+        return outcomeOf({ run, apiCalls: (await own.account.callsSince()).length, note });
       },
     },
     {
@@ -55,12 +55,16 @@ export function scenesOf({ config: { app, service } }: OwnApp): readonly Scene[]
       name: 'The same push again: unchanged',
       roles: ['own'],
       async play({ own }) {
-        const invocation = await own.liveInvocation();
+        const invocation = await own.host.liveInvocation();
         const run = await own.rerun();
         assertConclusion(run, 'success');
         assert.equal(deployResult(run).result, 'unchanged');
-        assert.equal(await own.liveInvocation(), invocation, 'the live release was restarted');
-        return outcomeOf({ run, apiCalls: (await own.callsSince()).length, note: 'nothing was restarted' });
+        assert.equal(await own.host.liveInvocation(), invocation, 'the live release was restarted');
+        return outcomeOf({
+          run,
+          apiCalls: (await own.account.callsSince()).length,
+          note: 'nothing was restarted',
+        });
       },
     },
     {
@@ -68,18 +72,18 @@ export function scenesOf({ config: { app, service } }: OwnApp): readonly Scene[]
       name: `Upgrade under load: ${app} by ${service.switch}`,
       roles: ['own'],
       async play({ own, say }) {
-        const live = await own.liveRelease();
+        const live = await own.host.liveRelease();
         await own.repository.write('understudy-rehearsal.txt', 'The next release differs by this file.\n');
         await own.repository.commit('The next release');
         say('push to main while users ask what the checks ask');
         const { run, load } = await own.pushUnderLoad();
         assertConclusion(run, 'success');
         assert.equal(deployResult(run).result, 'done');
-        assert.notEqual(await own.liveRelease(), live);
+        assert.notEqual(await own.host.liveRelease(), live);
         // Where a server cannot take a socket, nobody answers for a moment: told, and no fault.
         if (service.switch !== 'restart') assertNothingLost(load);
-        const note = `release ${await own.liveRelease()} took over from ${live}`;
-        return outcomeOf({ run, load, apiCalls: (await own.callsSince()).length, note });
+        const note = `release ${await own.host.liveRelease()} took over from ${live}`;
+        return outcomeOf({ run, load, apiCalls: (await own.account.callsSince()).length, note });
       },
     },
   ];

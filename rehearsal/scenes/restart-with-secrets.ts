@@ -12,13 +12,13 @@ export const restartWithSecrets: Scene = {
   roles: ['kiosk'],
   async play({ kiosk, say }) {
     const secret = randomBytes(24).toString('base64url');
-    await kiosk.putSecret('API_KEY', secret);
+    await kiosk.account.putSecret('API_KEY', secret);
     await becomeRestarted(kiosk);
     say('push a server that binds its port itself');
     const first = await kiosk.push();
     assertConclusion(first, 'success');
     assert.equal(
-      JSON.parse(await kiosk.get('/key')).digest,
+      JSON.parse(await kiosk.host.get('/key')).digest,
       digest(secret),
       'the secret did not reach the app',
     );
@@ -32,7 +32,7 @@ export const restartWithSecrets: Scene = {
     assert.ok(down !== undefined && down > 0, 'the result does not tell how long the app was down');
     const told = `the app was down for ${(down / 1000).toFixed(1)} s`;
     assert.ok(jobOf(upgrade, 'deploy').summary.includes(told), `the summary does not say: ${told}`);
-    assert.equal(JSON.parse(await kiosk.get('/key')).digest, digest(secret));
+    assert.equal(JSON.parse(await kiosk.host.get('/key')).digest, digest(secret));
 
     say('push a release that spills the secret, into its answers and its log');
     await kiosk.repository.edit('app.py', spill);
@@ -46,11 +46,18 @@ export const restartWithSecrets: Scene = {
 
     say('search the disk, the bucket, the logs and the summaries for it');
     const runs = [first, upgrade, spilling];
+    const places = await placesOf('API_KEY', kiosk, [first]);
+    for (const place of [/^\/var\/lib\/understudy\/kiosk\/parameters$/, /\.tar\.gz$/]) {
+      assert.ok(
+        places.some((one) => place.test(one)),
+        `the search does not find even the name of the secret in ${place.source}: it proves nothing`,
+      );
+    }
     assert.deepEqual(await placesOf(secret, kiosk, runs), [], 'the secret stands where it must not');
     const note = `down for ${(down / 1000).toFixed(1)} s; the secret stands on no disk, in no log, in no summary`;
     return outcomeOfSeveral(
       runs.slice(1).map((run) => ({ run })),
-      (await kiosk.callsSince()).length,
+      (await kiosk.account.callsSince()).length,
       note,
     );
   },
@@ -75,16 +82,15 @@ const spilt = `    start_response("500 Oh no", [("Content-Type", "text/html")])
 const spill = (text: string): string =>
   text.replace('def application(environ, start_response):\n', (line) => line + spilt);
 
-/** Where a value stands that must stand nowhere: files of the host's disk, objects, logs and summaries. */
-async function placesOf(value: string, kiosk: Staging, runs: readonly Run[]): Promise<string[]> {
-  const onDisk = await kiosk.filesWith(value);
-  const stored = (await kiosk.objects()).filter(({ text }) => text.includes(value)).map(({ key }) => key);
-  const told = runs.flatMap(({ attempt, log, jobs }) => [
-    ...(log.includes(value) ? [`the log of attempt ${attempt}`] : []),
-    ...(JSON.stringify(jobs).includes(value)
-      ? [`summary, annotations or outputs of attempt ${attempt}`]
-      : []),
-  ]);
-  const answered = (await kiosk.commandOutputs()).includes(value) ? ["Systems Manager's outputs"] : [];
-  return [...onDisk, ...stored, ...told, ...answered];
+/** Where a text stands, of all the places that outlive a deploy: the disk, objects, logs, summaries and outputs. */
+async function placesOf(text: string, { host, account }: Staging, runs: readonly Run[]): Promise<string[]> {
+  const objects = await account.objects();
+  const stored = objects.filter((object) => object.text.includes(text)).map(({ key }) => key);
+  const told = [
+    ...runs.map(({ log, attempt }) => [`the log of attempt ${attempt}`, log]),
+    ...runs.map(({ jobs, attempt }) => [`what attempt ${attempt} shows`, JSON.stringify(jobs)]),
+    ["Systems Manager's outputs", JSON.stringify(await account.invocationsOn(host.id))],
+  ] as const;
+  const shown = told.flatMap(([place, all = '']) => (all.includes(text) ? [place ?? ''] : []));
+  return [...(await host.filesWith(text)), ...stored, ...shown];
 }

@@ -9,19 +9,19 @@ export const samePushAgain: Scene = {
   roles: ['isso'],
   async play({ isso, say }) {
     await isso.ensureLive();
-    const live = await isso.liveRelease();
-    const invocation = await isso.liveInvocation();
-    const stored = await isso.storedReleases();
+    const live = await isso.host.liveRelease();
+    const invocation = await isso.host.liveInvocation();
+    const stored = await isso.account.storedReleases();
     say('re-run of the last push');
     const run = await isso.rerun();
     assertConclusion(run, 'success');
     assert.equal(deployResult(run).result, 'unchanged');
     const built = jobOf(run, 'build').outputs['release']?.slice(0, 12);
     assert.notEqual(built, live, 'the build gave the very same bytes: that proves nothing');
-    assert.equal(await isso.liveRelease(), live);
-    assert.equal(await isso.liveInvocation(), invocation, 'the live release was restarted');
-    assert.deepEqual(await isso.storedReleases(), stored, 'another build of the commit was stored');
+    assert.equal(await isso.host.liveRelease(), live);
+    assert.equal(await isso.host.liveInvocation(), invocation, 'the live release was restarted');
+    assert.deepEqual(await isso.account.storedReleases(), stored, 'another build of the commit was stored');
     const note = `it built ${built}; the first build of the commit stays live, and nothing was restarted`;
-    return outcomeOf({ run, apiCalls: (await isso.callsSince()).length, note });
+    return outcomeOf({ run, apiCalls: (await isso.account.callsSince()).length, note });
   },
 };

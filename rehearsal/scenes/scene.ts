@@ -37,7 +37,12 @@ export interface Scene {
   readonly key: string;
   readonly name: string;
   readonly roles: readonly Role[];
-  /** It mostly waits: it plays beside the others, and takes a quiet moment from them for its own work. */
-  readonly waits?: true;
+  /** Whether its users are measured: then nothing else may take the machine's time meanwhile. */
+  readonly measured?: true;
+  /**
+   * It plays beside the others: since it mostly `waits`, and asks for a quiet moment for its own work; or `later`, when
+   * no users will be measured any more.
+   */
+  readonly beside?: 'waits' | 'later';
   readonly play: (stage: Stage) => Promise<Outcome>;
 }

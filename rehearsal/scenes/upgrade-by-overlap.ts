@@ -7,6 +7,7 @@ export const upgradeByOverlap: Scene = {
   key: 'overlap',
   name: 'Upgrade under load: Isso 0.13.2 to 0.14.0 by overlap',
   roles: ['isso'],
+  measured: true,
   async play({ isso, say }) {
     await isso.ensureLive();
     await isso.repository.apply('upgrade.patch');
@@ -15,10 +16,10 @@ export const upgradeByOverlap: Scene = {
     const { run, load } = await isso.pushUnderLoad();
     assertConclusion(run, 'success');
     assert.equal(deployResult(run).result, 'done');
-    assert.equal(JSON.parse(await isso.get('/info')).version, '0.14.0');
+    assert.equal(JSON.parse(await isso.host.get('/info')).version, '0.14.0');
     assertNothingLost(load);
-    assertAllStored(load.acknowledged, await isso.column('comments.db', 'SELECT text FROM comments'));
+    assertAllStored(load.acknowledged, await isso.host.column('comments.db', 'SELECT text FROM comments'));
     const note = `${load.acknowledged.length} comments acknowledged, all of them stored`;
-    return outcomeOf({ run, load, apiCalls: (await isso.callsSince()).length, note });
+    return outcomeOf({ run, load, apiCalls: (await isso.account.callsSince()).length, note });
   },
 };

@@ -14,6 +14,7 @@ export const upgradeByPause: Scene = {
   key: 'pause',
   name: "Upgrade under load: the first user's app by pause",
   roles: ['chatmrpt'],
+  measured: true,
   async play({ chatmrpt, say }) {
     say('first deploy of acme/chatmrpt');
     await chatmrpt.ensureLive();
@@ -25,13 +26,13 @@ export const upgradeByPause: Scene = {
     const result = deployResult(run);
     assert.equal(result.result, 'done');
     assertNothingLost(load);
-    assertAllStored(load.acknowledged, await chatmrpt.column('app.db', 'SELECT name FROM uploads'));
+    assertAllStored(load.acknowledged, await chatmrpt.host.column('app.db', 'SELECT name FROM uploads'));
     const wait = result.instances[0]?.wait_ms;
     assert.ok(wait !== undefined && wait > 0, 'the result does not tell the wait');
     const told = `${(wait / 1000).toFixed(1)} s`;
     const { summary } = jobOf(run, 'deploy');
     assert.ok(summary.includes(`waited at most ${told}`), `the summary does not tell the wait of ${told}`);
     const note = `requests waited ${told} while the app was exchanged`;
-    return outcomeOf({ run, load, apiCalls: (await chatmrpt.callsSince()).length, note });
+    return outcomeOf({ run, load, apiCalls: (await chatmrpt.account.callsSince()).length, note });
   },
 };

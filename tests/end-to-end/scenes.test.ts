@@ -55,9 +55,9 @@ describe('a run that is cancelled while the host is at work', () => {
   test('is brought to its end by the post step, and leaves the old release healthy', async () => {
     await chatmrpt.repository.edit('README.md', (text) => `${text}\nAnother line.\n`);
     await chatmrpt.repository.commit('The release after the incident');
-    const live = await chatmrpt.liveRelease();
-    const invocation = await chatmrpt.liveInvocation();
-    await chatmrpt.callsSince();
+    const live = await chatmrpt.host.liveRelease();
+    const invocation = await chatmrpt.host.liveInvocation();
+    await chatmrpt.account.callsSince();
 
     const cancel = new AbortController();
     const running = chatmrpt.push({ cancel: cancel.signal });
@@ -68,35 +68,35 @@ describe('a run that is cancelled while the host is at work', () => {
     assertConclusion(run, 'cancelled');
     expect(run.jobs.map(({ conclusion }) => conclusion)).toEqual(['success', 'cancelled']);
     expect(jobOf(run, 'deploy').summary).toContain('after it was stopped');
-    expect(run.log).toMatch(new RegExp(`${chatmrpt.instanceId} {2}reverted \\(cancelled\\): .+`));
+    expect(run.log).toMatch(new RegExp(`${chatmrpt.host.id} {2}reverted \\(cancelled\\): .+`));
     expect(run.log).toContain('the lease of staging is given back');
-    const asked = (await chatmrpt.callsSince()).map(({ action, resource }) =>
+    const asked = (await chatmrpt.account.callsSince()).map(({ action, resource }) =>
       action === 'SendCommand' ? resource.split('/').at(-1) : action,
     );
     // Asks SSM, asks the host, then looks: in this order, after the deploy was sent.
     const order = ['chatmrpt-deploy', 'CancelCommand', 'chatmrpt-cancel', 'chatmrpt-probe'];
     const since = asked.slice(asked.indexOf('chatmrpt-deploy')).filter((one) => order.includes(one ?? ''));
     expect([...new Set(since)]).toEqual(order);
-    expect(await chatmrpt.lease()).toBe('released');
-    expect(await chatmrpt.liveRelease()).toBe(live);
-    expect(await chatmrpt.liveInvocation()).toBe(invocation);
-    expect(JSON.parse(await chatmrpt.get('/health'))).toMatchObject({ status: 'ok' });
+    expect(await chatmrpt.account.lease()).toBe('released');
+    expect(await chatmrpt.host.liveRelease()).toBe(live);
+    expect(await chatmrpt.host.liveInvocation()).toBe(invocation);
+    expect(JSON.parse(await chatmrpt.host.get('/health'))).toMatchObject({ status: 'ok' });
     expect(await rehearsals(chatmrpt)).toBe('');
   }, 120_000);
 
   test('does not keep the next push from deploying', async () => {
-    const before = await chatmrpt.liveRelease();
+    const before = await chatmrpt.host.liveRelease();
     const run = await chatmrpt.push();
     assertConclusion(run, 'success');
     expect(deployResult(run)).toMatchObject({ result: 'done', reason: 'deployed' });
-    expect(await chatmrpt.liveRelease()).not.toBe(before);
+    expect(await chatmrpt.host.liveRelease()).not.toBe(before);
   }, 120_000);
 });
 
 /** Units of releases that are alone on a copy of the data now. */
 function rehearsals(staging: Staging): Promise<string> {
   const units = `${staging.app}-rehearse@*.service`;
-  return staging.ask('systemctl', 'list-units', '--no-legend', '--state=activating,active', units);
+  return staging.host.ask('systemctl', 'list-units', '--no-legend', '--state=activating,active', units);
 }
 
 async function rehearsalBegins(staging: Staging): Promise<void> {

@@ -71,7 +71,9 @@ checks: [{path: /info}]
   test('prints itself, and no account', () => {
     const lines = describePlan(plan);
     expect(lines).toContain(`release     ${'a'.repeat(64)}`);
-    expect(lines).toContain('rollout     2 at once, 1 may fail, 120 s to take the command, 780 s each; partial: take-back');
+    expect(lines).toContain(
+      'rollout     2 at once, 1 may fail, 120 s to take the command, 780 s each; partial: take-back',
+    );
     expect(lines).toContain('check       /info answers 200 application/json');
     expect(lines.join('\n')).not.toContain('111122223333');
   });
