@@ -51,7 +51,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const instances = targets.map(({ id }) => id);
   const work = { services, operation, instances, checks, release: { ...release, id: stored.id } };
 
-  const { result } = await holdingLease({ ...work, github, signal }, async (held) => {
+  const { result } = await holdingLease({ ...work, job, github, signal }, async (held) => {
     const { present, absent, live } = await phase('Compare with what is live', () =>
       askFleet(work, targets, github, report, held.signal),
     );

@@ -17,6 +17,7 @@ import { CallRecord } from './record.ts';
 import { resourceOf } from './resources.ts';
 import { identify } from './routing.ts';
 import { answerS3 } from './s3/service.ts';
+import { refuseSkewed } from './signature.ts';
 import { Input } from './ssm/input.ts';
 import { Ssm } from './ssm/service.ts';
 import { Sts } from './sts/service.ts';
@@ -131,6 +132,8 @@ export class Gateway {
       call = await identify(request, this.#options.region);
       caller = this.#principals.of(call.accessKey);
       fault = this.#meetFault(call, caller);
+      // Hosts share this machine's clock; where a test gives one another, its agent is to go on.
+      if (caller.instanceId === undefined) refuseSkewed(call, this.#timeTold(fault));
       const refusal = refusalBy(fault, call);
       if (refusal) throw refusal;
       answer = await this.#route(call, caller, response);
@@ -158,6 +161,11 @@ export class Gateway {
     const resources = [resourceOf(call, this.#options.account)];
     const { service, action } = call;
     return this.#faults.meet({ service, action, resources, principal: caller.name }, faultsOfCalls);
+  }
+
+  /** What the service takes the time to be, and tells in its `Date`. */
+  #timeTold(fault: Fault | undefined): number {
+    return this.#clock.now() + (fault?.kind === 'date' ? (fault.seconds ?? 0) * 1000 : 0);
   }
 
   async #route(call: Call, caller: Principal, response: ServerResponse): Promise<Answer> {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,13 +7,23 @@ import type { Cloud } from '../cloud/cloud.ts';
 import { repositoryFolder } from '../ground/places.ts';
 import { readWorkflowCommand, type WorkflowCommand } from './workflow-command.ts';
 
-/** What one step of a job left: its exit code, what it told the runner, its outputs, its summary and its log. */
+/** What one step of a job left: its exit code, what it told the runner, its outputs, state, summary and log. */
 export interface Step {
   readonly code: number;
   readonly errors: readonly WorkflowCommand[];
   readonly outputs: Readonly<Record<string, string>>;
+  /** What it saved for its post step. */
+  readonly state: Readonly<Record<string, string>>;
   readonly summary: string;
   readonly log: string;
+}
+
+/** A step that runs. */
+export interface Started {
+  readonly ended: Promise<Step>;
+  /** What it has printed so far. */
+  readonly log: () => string;
+  readonly kill: (signal: NodeJS.Signals) => void;
 }
 
 /** A job of GitHub's, as far as a step sees one; no runner between the two. */
@@ -38,39 +49,59 @@ export class Job {
     inputs: Readonly<Record<string, string>>,
     more: Readonly<Record<string, string>> = {},
   ): Promise<Step> {
+    return (await this.start(action, inputs, more)).ended;
+  }
+
+  /** Starts it, for one who does not only wait for its end. */
+  async start(
+    action: string,
+    inputs: Readonly<Record<string, string>>,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Started> {
     const folder = await mkdtemp(join(tmpdir(), 'understudy-step-'));
     const files = {
       output: join(folder, 'output'),
       state: join(folder, 'state'),
       summary: join(folder, 'md'),
     };
-    try {
-      for (const file of Object.values(files)) await writeFile(file, '');
-      const env = {
-        PATH: process.env['PATH'] ?? '',
-        RUNNER_TEMP: folder,
-        GITHUB_OUTPUT: files.output,
-        GITHUB_STATE: files.state,
-        GITHUB_STEP_SUMMARY: files.summary,
-        ...this.#environment(),
-        ...(await this.#tokens()),
-        ...Object.fromEntries(
-          Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]),
-        ),
-        ...more,
-      };
-      const { code, stdout } = await start(join(repositoryFolder, 'dist', action, 'index.js'), env);
-      const commands = stdout.split('\n').flatMap((line) => readWorkflowCommand(line) ?? []);
-      return {
-        code,
+    for (const file of Object.values(files)) await writeFile(file, '');
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      RUNNER_TEMP: folder,
+      GITHUB_OUTPUT: files.output,
+      GITHUB_STATE: files.state,
+      GITHUB_STEP_SUMMARY: files.summary,
+      ...this.#environment(),
+      ...(await this.#tokens()),
+      ...Object.fromEntries(
+        Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]),
+      ),
+      ...more,
+    };
+    const child = execFile(process.execPath, [join(repositoryFolder, 'dist', action, 'index.js')], {
+      env,
+      timeout: limitMs,
+      maxBuffer: 64 * 1024 * 1024,
+    });
+    let log = '';
+    child.stdout?.on('data', (text: string) => {
+      log += text;
+    });
+    const closed = once(child, 'close').then(async (): Promise<Step> => {
+      const commands = log.split('\n').flatMap((line) => readWorkflowCommand(line) ?? []);
+      const read = (file: string): Promise<string> => readFile(file, 'utf8');
+      const step = {
+        code: child.exitCode ?? -1,
         errors: commands.filter(({ name }) => name === 'error'),
-        outputs: readOutputs(await readFile(files.output, 'utf8')),
-        summary: await readFile(files.summary, 'utf8'),
-        log: stdout,
+        outputs: readValues(await read(files.output)),
+        state: readValues(await read(files.state)),
+        summary: await read(files.summary),
+        log,
       };
-    } finally {
       await rm(folder, { recursive: true });
-    }
+      return step;
+    });
+    return { ended: closed, log: () => log, kill: (signal) => child.kill(signal) };
   }
 
   #environment(): Record<string, string> {
@@ -110,19 +141,8 @@ export class Job {
 /** No step that we run takes longer, even on a machine that does other things. */
 const limitMs = 180_000;
 
-function start(bundle: string, env: Record<string, string>): Promise<{ code: number; stdout: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [bundle],
-      { env, timeout: limitMs, maxBuffer: 64 * 1024 * 1024 },
-      (_, stdout) => resolve({ code: child.exitCode ?? -1, stdout }),
-    );
-  });
-}
-
-/** GITHUB_OUTPUT in the form of @actions/core: `name<<delimiter`, the value's lines, the delimiter. */
-function readOutputs(text: string): Record<string, string> {
+/** GITHUB_OUTPUT and GITHUB_STATE in the form of @actions/core: `name<<delimiter`, the value's lines, the delimiter. */
+function readValues(text: string): Record<string, string> {
   const found = text.matchAll(/^([\w-]+)<<(\S+)\n([\s\S]*?)\n\2$/gm);
   return Object.fromEntries([...found].map(([, name = '', , value = '']) => [name, value]));
 }

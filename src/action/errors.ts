@@ -87,7 +87,7 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The same as a sentence, for another may follow. */
+/** The same, or a text, as a sentence: another may follow. */
 export function sentenceOf(error: unknown): string {
   return messageOf(error).replace(/[^.!?]$/, '$&.');
 }

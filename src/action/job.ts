@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as core from '@actions/core';
-import { ConfigurationError, OperationError } from './errors.ts';
+import { ConfigurationError, messageOf, OperationError, sentenceOf } from './errors.ts';
+import { explain } from './reasons.ts';
 
 /** What GitHub tells a job of itself. */
 export interface Job {
@@ -99,5 +101,27 @@ export async function identityToken(env: Environment = process.env): Promise<str
       reason: 'role-refused',
     });
   }
-  return core.getIDToken(awsAudience);
+  return askForToken();
+}
+
+/** Asked again when GitHub's token server does not answer: the toolkit itself repeats only some of its faults. */
+async function askForToken(): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await core.getIDToken(awsAudience);
+    } catch (cause) {
+      if (attempt === 3) throw noToken(cause);
+      await delay(attempt * 1000);
+    }
+  }
+}
+
+function noToken(cause: unknown): OperationError {
+  return new OperationError({
+    reason: 'github-failed',
+    happened: `GitHub gave the job no identity token: ${sentenceOf(messageOf(cause).replace(/\s+/g, ' '))}`,
+    stateNow: 'Nothing was changed.',
+    todo: explain('github-failed').todo,
+    cause,
+  });
 }

@@ -242,6 +242,11 @@ export const reasons = {
     sentence: 'AWS refused a call.',
     todo: "Compare the role's policy with `infra/foundation.yaml`.",
   },
+  'aws-failed': {
+    of: ['refused'],
+    sentence: 'AWS did not do a call.',
+    todo: 'See whether AWS has an incident, or the account too many calls at once; then run this job again.',
+  },
   'never-ran': {
     of: ['refused'],
     sentence: 'The command never ran on the instance.',

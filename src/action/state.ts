@@ -18,6 +18,6 @@ export const state = {
   operation: key('operation'),
   /** The SSM command, once SendCommand has answered. */
   command: key('command'),
-  /** `true` once main has ended well: result recorded, lease given back. */
+  /** `work` once main has told what became of the operation; `all` once the lease is given back, too. */
   ended: key('ended'),
 } as const;

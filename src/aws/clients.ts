@@ -57,7 +57,7 @@ export function createClients({ region, roleArn, identityToken, sessionName }: C
   const own: { credentials?: Credentials } = {};
   if (roleArn) {
     const sts = new STSClient(clientSettings(region));
-    own.credentials = roleCredentials({ sts, roleArn, sessionName, identityToken });
+    own.credentials = roleCredentials({ sts, roleArn, sessionName, identityToken, now: watchClock(sts) });
   }
   const settings = { ...clientSettings(region), ...own };
   const clients = {

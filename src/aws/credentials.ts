@@ -1,5 +1,8 @@
 import { AssumeRoleWithWebIdentityCommand, type STSClient } from '@aws-sdk/client-sts';
-import { OperationError } from '../action/errors.ts';
+import { OperationError, sentenceOf } from '../action/errors.ts';
+import { explain } from '../action/reasons.ts';
+import { isThrottled, isUnclear } from './errors.ts';
+import type { Clock } from './time.ts';
 
 interface Identity {
   readonly accessKeyId: string;
@@ -15,7 +18,8 @@ interface RoleOptions {
   readonly roleArn: string;
   readonly sessionName: string;
   readonly identityToken: () => Promise<string>;
-  readonly now?: () => number;
+  /** STS's own time: what it says of an end means nothing on a runner whose clock is wrong. */
+  readonly now: Clock;
 }
 
 /** The SDK takes credentials as expired 5 minutes early; ours must be fresher than that when it asks. */
@@ -25,7 +29,8 @@ const freshMs = 6 * 60_000;
  * Credentials of a role by the job's OIDC token. They stay in this process: no other step can read them.
  * All clients share one session; it is renewed before it expires, with a new token.
  */
-export function roleCredentials({ now = Date.now, ...options }: RoleOptions): Credentials {
+export function roleCredentials(options: RoleOptions): Credentials {
+  const { now } = options;
   let current: Promise<Identity> | undefined;
   let expires = Number.POSITIVE_INFINITY;
   return async () => {
@@ -45,7 +50,7 @@ export function roleCredentials({ now = Date.now, ...options }: RoleOptions): Cr
   };
 }
 
-async function assumeRole({ sts, roleArn, sessionName, identityToken }: RoleOptions): Promise<Identity> {
+async function assumeRole({ sts, roleArn, sessionName, identityToken, now }: RoleOptions): Promise<Identity> {
   const token = await identityToken();
   const { Credentials } = await sts
     .send(
@@ -56,7 +61,9 @@ async function assumeRole({ sts, roleArn, sessionName, identityToken }: RoleOpti
       }),
     )
     .catch((cause: unknown) => {
-      throw roleRefused(roleArn, token, cause);
+      throw isThrottled(cause) || isUnclear(cause)
+        ? roleUnanswered(roleArn, cause)
+        : roleRefused(roleArn, token, cause);
     });
   if (!Credentials?.AccessKeyId || !Credentials.SecretAccessKey || !Credentials.SessionToken) {
     throw roleRefused(roleArn, token, new Error('STS answered without credentials.'));
@@ -65,7 +72,7 @@ async function assumeRole({ sts, roleArn, sessionName, identityToken }: RoleOpti
     accessKeyId: Credentials.AccessKeyId,
     secretAccessKey: Credentials.SecretAccessKey,
     sessionToken: Credentials.SessionToken,
-    expiration: Credentials.Expiration ?? new Date(Date.now() + 15 * 60_000),
+    expiration: Credentials.Expiration ?? new Date(now() + 15 * 60_000),
   };
 }
 
@@ -81,6 +88,19 @@ function roleRefused(roleArn: string, token: string, cause: unknown): OperationE
     happened: `The role ${roleArn} did not accept the job's token, which carried ${told.join(', ') || 'no readable claim'}.`,
     stateNow: `STS answered ${answer} Nothing was changed.`,
     todo: "Compare these claims with the role's trust policy (infra/foundation.yaml, parameter of the prefix of `sub`).",
+    cause,
+  });
+}
+
+/** STS had no answer, or too many questions: it judged neither the token nor the role. */
+function roleUnanswered(roleArn: string, cause: unknown): OperationError {
+  const { todo } = explain('aws-failed');
+  const happened = `AWS did not say whether the job may take the role ${roleArn}: ${sentenceOf(cause)}`;
+  return new OperationError({
+    reason: 'aws-failed',
+    happened,
+    stateNow: 'Nothing was changed.',
+    todo,
     cause,
   });
 }

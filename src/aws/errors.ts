@@ -1,5 +1,6 @@
 import type { MiddlewareStack } from '@smithy/types';
-import { OperationError } from '../action/errors.ts';
+import { OperationError, sentenceOf } from '../action/errors.ts';
+import { explain } from '../action/reasons.ts';
 
 interface ServiceError {
   readonly name: string;
@@ -46,12 +47,50 @@ export function isUnclear(error: unknown): boolean {
   return !(error instanceof OperationError) && (status === undefined || status >= 500);
 }
 
+/** Whether a call was refused for our clock, which the SDK has set right by now. */
+export function isSkewed(error: unknown): boolean {
+  const { $metadata } = (error ?? {}) as { $metadata?: { clockSkewCorrected?: boolean } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
 /** Whether an error has this name, as the service's model gives it. */
 export function isNamed(error: unknown, ...names: readonly string[]): boolean {
   return names.includes(read(error).name);
 }
 
-/** Makes a refusal by IAM an error that names the action and what to compare. It is final: nobody retries it. */
+/** The calls that errors came of, for people: `SSM SendCommand of isso-deploy`. */
+const calls = new WeakMap<object, string>();
+
+/**
+ * An error of a call to AWS, or one that it caused, as one that names the call; anything else as it is. It says that
+ * nothing was changed: whoever has changed something by then says so first.
+ */
+export function tellFailedCall(error: unknown): unknown {
+  const failed = findFailedCall(error);
+  if (!failed || error instanceof OperationError) return error;
+  return new OperationError({
+    reason: 'aws-failed',
+    happened: sentenceOf(
+      `AWS did not do the call ${failed.call}: ${failed.error.name}: ${failed.error.message}`,
+    ),
+    stateNow: 'No host was asked to change anything.',
+    todo: explain('aws-failed').todo,
+    cause: error,
+  });
+}
+
+function findFailedCall(error: unknown): { error: Error; call: string } | undefined {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const call = calls.get(at);
+    if (call !== undefined) return { error: at, call };
+  }
+  return undefined;
+}
+
+/**
+ * Makes a refusal by IAM an error that names the action and what to compare. It is final: nobody retries it. Of any
+ * other error, it notes which call it came of.
+ */
 export function tellRefusals(client: { readonly middlewareStack: unknown }): void {
   // The stack's type differs by client; a middleware of the first step sees only input and output.
   const stack = client.middlewareStack as MiddlewareStack<object, object>;
@@ -61,7 +100,8 @@ export function tellRefusals(client: { readonly middlewareStack: unknown }): voi
         return await next(args);
       } catch (error) {
         if (isAccessDenied(error) && !(error instanceof OperationError))
-          throw refusedCall(context, args.input, error);
+          throw refusedCall(nameCall(context, args.input), args.input, error);
+        if (error instanceof Error) calls.set(error, nameCall(context, args.input));
         throw error;
       }
     },
@@ -69,15 +109,20 @@ export function tellRefusals(client: { readonly middlewareStack: unknown }): voi
   );
 }
 
-function refusedCall(context: object, input: object, cause: unknown): OperationError {
+/** A call in words: service, action, and what it is about. */
+function nameCall(context: object, input: object): string {
   const { clientName = '', commandName = '' } = context as { clientName?: string; commandName?: string };
-  const call = `${clientName.replace(/Client$/, '')} ${commandName.replace(/Command$/, '')}`;
   const { Key, DocumentName } = input as { Key?: string; DocumentName?: string };
   const what = Key ?? DocumentName;
-  const missing = Key ? ' Without s3:ListBucket, S3 says so of an object that is not there too.' : '';
+  return `${clientName.replace(/Client$/, '')} ${commandName.replace(/Command$/, '')}${what ? ` of ${what}` : ''}`;
+}
+
+function refusedCall(call: string, input: object, cause: unknown): OperationError {
+  const missing =
+    'Key' in input ? ' Without s3:ListBucket, S3 says so of an object that is not there too.' : '';
   return new OperationError({
     reason: 'access-denied',
-    happened: `AWS refused the call ${call}${what ? ` of ${what}` : ''}: ${read(cause).message}${missing}`,
+    happened: `AWS refused the call ${call}: ${read(cause).message}${missing}`,
     stateNow: 'This call changed nothing.',
     todo: "Compare the role's policy with infra/foundation.yaml.",
     cause,

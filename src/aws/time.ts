@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { S3Client } from '@aws-sdk/client-s3';
 import type { MiddlewareStack } from '@smithy/types';
 
 /** Waits; injected, so that tests need not. The signal ends the wait with its reason. */
@@ -21,10 +20,10 @@ export function jitter(ms: number, random: () => number = Math.random): number {
   return Math.round(ms * (0.75 + random() / 2));
 }
 
-/** S3's own time: read from the `Date` of its answers, refusals too, and carried on by our steady clock. */
-export function watchClock(s3: S3Client): Clock {
+/** A service's own time: read from the `Date` of its answers, refusals too, and carried on by our steady clock. */
+export function watchClock(client: { readonly middlewareStack: unknown }): Clock {
   let offset = Date.now() - performance.now();
-  const stack = s3.middlewareStack as unknown as MiddlewareStack<object, object>;
+  const stack = client.middlewareStack as MiddlewareStack<object, object>;
   stack.add(
     (next) => async (args) => {
       const answer = await next(args);

@@ -35,8 +35,8 @@ interface FollowOptions {
 
 const firstWaitMs = 250;
 const longestWaitMs = 1500;
-/** Instances that SSM does not list are given up once the command has ended and this many looks were in vain. */
-const looksAfterEnd = 3;
+/** Once the command has ended, instances that SSM does not list are given up after so many looks in vain. */
+const looksAfterEnd = { whenAllTargetsAreListed: 3, otherwise: 12 } as const;
 
 /**
  * Follows a command until every expected instance has ended, or the limit is reached; gives one invocation for each
@@ -48,18 +48,19 @@ export async function followCommand(options: FollowOptions): Promise<Invocation[
   const started = now();
   const seen = new Map<string, Invocation>(expected.map((instance) => [instance, notYet(instance)]));
   let wait = firstWaitMs;
-  let endedLooks = 0;
+  let vain = 0;
   for (;;) {
     signal?.throwIfAborted();
     await sleep(jitter(wait), signal);
     wait = Math.min(wait * 1.4, longestWaitMs);
-    for (const invocation of await listInvocations(ssm, command)) {
-      if (advance(seen, invocation)) onChange(invocation);
-    }
+    const listed = await listInvocations(ssm, command);
+    for (const invocation of listed) if (advance(seen, invocation)) onChange(invocation);
     const open = [...seen.values()].filter(({ standing }) => !hasEnded(standing));
     if (open.length === 0) return [...seen.values()];
-    if (await parentEnded(ssm, command, open)) endedLooks += 1;
-    if (endedLooks === looksAfterEnd) return closeUnlisted(seen);
+    const targets = await targetsWhenEnded(ssm, command, open);
+    if (targets !== undefined) vain += 1;
+    const unlisted = standingOfUnlisted(vain, listed.length >= (targets ?? Number.POSITIVE_INFINITY));
+    if (unlisted) return closeUnlisted(seen, unlisted);
     if (now() - started > limitMs) return [...seen.values()];
   }
 }
@@ -76,16 +77,34 @@ function advance(seen: Map<string, Invocation>, news: Invocation): boolean {
   return before?.standing !== news.standing;
 }
 
-/** The parent's status is asked only when what is open may never be listed: it costs a call. */
-async function parentEnded(ssm: SSMClient, command: string, open: readonly Invocation[]): Promise<boolean> {
-  if (open.some(({ standing }) => standing !== 'pending')) return false;
+/**
+ * How many instances a command was for, once it is handed to no further one. The parent is asked only when what is
+ * open may never be listed: it costs a call.
+ */
+async function targetsWhenEnded(
+  ssm: SSMClient,
+  command: string,
+  open: readonly Invocation[],
+): Promise<number | undefined> {
+  if (open.some(({ standing }) => standing !== 'pending')) return undefined;
   const { Commands = [] } = await ssm.send(new ListCommandsCommand({ CommandId: command }));
-  return commandHasEnded(Commands[0]?.Status);
+  const { Status, TargetCount = Number.POSITIVE_INFINITY } = Commands[0] ?? {};
+  return commandHasEnded(Status) ? TargetCount : undefined;
 }
 
-function closeUnlisted(seen: ReadonlyMap<string, Invocation>): Invocation[] {
+/** What to make of instances that are not listed after so many looks in vain; undefined as long as they may come. */
+function standingOfUnlisted(vain: number, allTargetsAreListed: boolean): 'never-ran' | 'failed' | undefined {
+  if (allTargetsAreListed && vain >= looksAfterEnd.whenAllTargetsAreListed) return 'never-ran';
+  // SSM hides some of its targets: what became of them, nobody but the host can tell.
+  return vain >= looksAfterEnd.otherwise ? 'failed' : undefined;
+}
+
+function closeUnlisted(
+  seen: ReadonlyMap<string, Invocation>,
+  standing: 'never-ran' | 'failed',
+): Invocation[] {
   return [...seen.values()].map((invocation) =>
-    hasEnded(invocation.standing) ? invocation : { ...invocation, standing: 'never-ran' },
+    hasEnded(invocation.standing) ? invocation : { ...invocation, standing },
   );
 }
 

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-ssm';
 import { messageOf, OperationError } from '../action/errors.ts';
 import type { Clients } from '../aws/clients.ts';
-import { isNamed, isThrottled, isUnclear } from '../aws/errors.ts';
+import { isNamed, isSkewed, isThrottled, isUnclear } from '../aws/errors.ts';
 import { jitter, type Sleep } from '../aws/time.ts';
 import { type DocumentName, faultsInParameters } from '../document/parameters.ts';
 
@@ -96,7 +96,8 @@ export async function sendCommand(
 }
 
 function mayRepeat(error: unknown): boolean {
-  return isThrottled(error) || isUnclear(error);
+  // The SDK has set its clock by the refusal; with one attempt it does not use it by itself.
+  return isThrottled(error) || isUnclear(error) || isSkewed(error);
 }
 
 /** SSM may have taken the command: its answer was lost, and it does not tell. */

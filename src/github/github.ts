@@ -75,7 +75,7 @@ function split(repository: string): { owner: string; repo: string } {
 }
 
 /**
- * GitHub's own faults are tried again. Undefined is "not known": 404, which is also what a private repository says to a
+ * GitHub's own faults, and one question too many, are tried again. Undefined is "not known": 404, which is also what a private repository says to a
  * token that may not see it, and 422.
  */
 async function withRetries<Answer>(
@@ -88,7 +88,8 @@ async function withRetries<Answer>(
     } catch (error) {
       const { status = 0 } = error as { status?: number };
       if (status === 404 || status === 422) return undefined;
-      if (status > 0 && status < 500) throw refused(about, error);
+      const isThrottled = status === 429;
+      if (status > 0 && status < 500 && !isThrottled) throw refused(about, error);
       if (attempt === 3) throw unanswered(about, error);
       await delay(attempt * 1000);
     }

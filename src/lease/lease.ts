@@ -35,6 +35,8 @@ export interface Lease {
   readonly fence: number;
   /** Fires when the lease is lost, or too little of it is left for one more call: stop changing things. */
   readonly lost: AbortSignal;
+  /** Asked right before something is changed. @throws OperationError when less is left than a call may take */
+  requireTime(): void;
   /** Gives it back; says so when it was not ours any more. Safe to repeat. */
   release(): Promise<'released' | 'not ours'>;
   /** Stops renewing and leaves it held: a host is still at work, and the post step looks after it. */
@@ -80,7 +82,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     // Somebody was quicker: look who.
     await options.sleep(jitter(attempt * 200));
   }
-  throw leaseHeld('Others keep taking it at the same moment.', environment);
+  throw leaseHeld('Others keep taking it at the same moment.', options);
 }
 
 function claim({ bucket, holder }: LeaseOptions, fence: number): Written {
@@ -91,12 +93,12 @@ function expiry(bucket: Bucket): string {
   return new Date(bucket.now() + lastsMs).toISOString();
 }
 
-async function refuseUnlessGone(other: Written, { environment, mayTakeOver }: LeaseOptions): Promise<void> {
-  const verdict = await mayTakeOver(other);
-  if (verdict !== true) throw leaseHeld(verdict, environment, other);
+async function refuseUnlessGone(other: Written, options: LeaseOptions): Promise<void> {
+  const verdict = await options.mayTakeOver(other);
+  if (verdict !== true) throw leaseHeld(verdict, options, other);
 }
 
-function leaseHeld(why: string, environment: string, other?: Written): OperationError {
+function leaseHeld(why: string, { app, environment }: LeaseOptions, other?: Written): OperationError {
   const who = other
     ? ` by attempt ${other.attempt} of run ${other.run} of ${other.repository} (${other.operation})`
     : '';
@@ -104,7 +106,7 @@ function leaseHeld(why: string, environment: string, other?: Written): Operation
     reason: 'lease-held',
     happened: `The lease of ${environment} is held${who}. ${why}`,
     stateNow: 'Nothing was changed.',
-    todo: 'Wait until that run has ended; then run this job again.',
+    todo: `Wait until that run has ended; then run this job again. Where GitHub knows it no more, an operator sees that no host is at work, and deletes ${leaseKey(app, environment)}.`,
   });
 }
 
@@ -138,6 +140,16 @@ function readWritten(bytes: Buffer, key: string): Written {
   }
 }
 
+function leaseLost({ app, environment }: LeaseOptions, why: string): OperationError {
+  return new OperationError({
+    reason: 'lease-lost',
+    outcome: 'unknown',
+    happened: `The lease of ${environment} is lost: ${why}`,
+    stateNow: 'What the host does goes on by itself.',
+    todo: `Send ${app}-probe: it tells which release is live, and whether an operation still runs.`,
+  });
+}
+
 /** Renews in the background until the lease is given back or lost. */
 function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag: string): Lease {
   const { bucket, sleep } = options;
@@ -145,18 +157,7 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
   let mine = first;
   let etag = firstEtag;
 
-  const lose = (why: string): void => {
-    const happened = `The lease of ${options.environment} is lost: ${why}`;
-    lost.abort(
-      new OperationError({
-        reason: 'lease-lost',
-        outcome: 'unknown',
-        happened,
-        stateNow: 'What the host does goes on by itself.',
-        todo: `Send ${options.app}-probe: it tells which release is live, and whether an operation still runs.`,
-      }),
-    );
-  };
+  const lose = (why: string): void => lost.abort(leaseLost(options, why));
   const leftMs = (): number => Date.parse(mine.expires) - bucket.now();
   const swap = async (next: Written): Promise<boolean> => {
     const swapped = await compareAndSwap(bucket, key, next, { bytes: Buffer.alloc(0), etag });
@@ -183,6 +184,10 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
   return {
     fence: first.fence,
     lost: lost.signal,
+    requireTime() {
+      if (leftMs() < callTimeoutMs) lose('it could not be renewed in time.');
+      lost.signal.throwIfAborted();
+    },
     async leave() {
       over.abort();
       await renewing;

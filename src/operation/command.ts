@@ -18,6 +18,8 @@ export interface Task {
   readonly instances: readonly string[];
   /** `fleet`: by tags, so that SSM rolls it; `part`: some of it by name, rolled as well; `name`: by name, at once. */
   readonly by: 'fleet' | 'part' | 'name';
+  /** Asked right before it is sent; throws when it may not be any more. */
+  readonly mayStillSend?: () => void;
   /** Told the command's id as soon as it is sent. */
   readonly onSent?: (command: string) => void;
 }
@@ -36,6 +38,7 @@ export async function runCommand(
   const order = toOrder(operation, task);
   const document = await findDocument(clients, `${operation.app}-${task.document}`);
   signal?.throwIfAborted();
+  task.mayStillSend?.();
   const command = await sendCommand(order, document, { clients, sleep });
   task.onSent?.(command);
   say(`sent ${document.name} version ${document.version} as command ${command}`);

@@ -5,15 +5,12 @@ import { state } from '../action/state.ts';
 import type { GitHub } from '../github/github.ts';
 import { type Lease, takeLease, type Written } from '../lease/lease.ts';
 import { probe } from './command.ts';
-import { saveLeftover } from './leftover.ts';
+import { type Leftover, saveLeftover } from './leftover.ts';
 import type { Operation, Services } from './operation.ts';
 
-interface Hold {
+interface Hold extends Omit<Leftover, 'holder'> {
   readonly services: Services;
-  readonly operation: Operation;
   readonly github: Pick<GitHub, 'attemptHasEnded'>;
-  /** The instances of the environment. */
-  readonly instances: readonly string[];
   /** Fires when the job is cancelled. */
   readonly signal: AbortSignal;
 }
@@ -29,6 +26,10 @@ export interface Held {
   readonly fence: number;
   /** Fires when the job is cancelled, or the lease lost. */
   readonly signal: AbortSignal;
+  /** Asked right before something is changed. @throws OperationError when the lease may be over before it is done */
+  readonly requireTime: () => void;
+  /** To be told before another piece of work begins under the lease: what post would look after from then on. */
+  readonly leave: (more: Partial<Pick<Leftover, 'operation' | 'instances' | 'release'>>) => void;
   /** To be told the command's id as soon as it is sent: from then on a host may be at work. */
   readonly onSent: (command: string) => void;
 }
@@ -41,10 +42,11 @@ export async function holdingLease<Value extends Worked>(
   hold: Hold,
   work: (held: Held) => Promise<Value>,
 ): Promise<Value> {
-  saveLeftover(hold.operation, hold.instances);
+  const leave: Held['leave'] = (more) => saveLeftover({ ...hold, ...more, holder: hold.operation.id });
+  leave({});
   const lease = await takeLeaseOf(hold).catch((error: unknown) => {
-    // Refused, we hold nothing; after any other error we may, so post will look.
-    if (error instanceof OperationError) state.ended.save('true');
+    // Refused, we hold nothing; after any other error we may, so post gives it back.
+    state.ended.save(error instanceof OperationError ? 'all' : 'work');
     throw error;
   });
   const signal = AbortSignal.any([hold.signal, lease.lost]);
@@ -55,7 +57,13 @@ export async function holdingLease<Value extends Worked>(
     state.command.save(command);
   };
   try {
-    const value = await work({ fence: lease.fence, signal, onSent });
+    const value = await work({
+      fence: lease.fence,
+      signal,
+      onSent,
+      leave,
+      requireTime: () => lease.requireTime(),
+    });
     open = value.open;
     return value;
   } catch (error) {
@@ -80,10 +88,11 @@ function afterSending(error: unknown, { app }: Operation): OperationError {
 
 /** From here on there is nothing for post to do, unless the lease could not be given back. */
 async function giveBack(lease: Lease): Promise<void> {
+  state.ended.save('work');
   try {
     if ((await lease.release()) === 'not ours')
       warn('The lease was not ours any more when it was given back.');
-    state.ended.save('true');
+    state.ended.save('all');
   } catch (error) {
     warn(`The lease could not be given back; the post step tries again: ${messageOf(error)}`);
   }
@@ -104,7 +113,10 @@ async function takeLeaseOf({ services, operation, github, instances }: Hold): Pr
 }
 
 /** The holder in the way is gone only when its attempt has ended *and* no target runs an operation. */
-async function mayTakeOver(other: Written, hold: Omit<Hold, 'signal'>): Promise<true | string> {
+async function mayTakeOver(
+  other: Written,
+  hold: Pick<Hold, 'services' | 'operation' | 'github' | 'instances'>,
+): Promise<true | string> {
   const ended = await hold.github.attemptHasEnded(other.repository, other.run, other.attempt);
   if (ended === undefined)
     return 'GitHub does not tell whether that attempt has ended (the `github-token` needs actions: read).';

@@ -13,6 +13,8 @@ export interface Judged {
   readonly result: Result;
   readonly instances: readonly Told[];
   readonly open: boolean;
+  /** Whether a release was taken back: an operation of its own, and it is that one which may still be at work. */
+  readonly tookBack?: true;
 }
 
 /** How long hosts that gave no result are asked what became of the operation. */

@@ -28,15 +28,28 @@ const saved = z.object({
   instances: z.array(z.string()),
   /** The operation that took the lease. */
   holder: z.string(),
+  release: z.object({ id: z.string(), commit: z.string() }),
+  job: z.object({ actor: z.string(), runUrl: z.string() }),
 });
 
+/** What main leaves for post when it dies. */
+export interface Leftover {
+  readonly operation: Operation;
+  /** The instances of the environment. */
+  readonly instances: readonly string[];
+  /** The id of the operation that took the lease. */
+  readonly holder: string;
+  readonly release: { readonly id: string; readonly commit: string };
+  readonly job: { readonly actor: string; readonly runUrl: string };
+}
+
 /** What main saves before it takes the lease, or goes on to another piece of work under it, for post to look after. */
-export function saveLeftover(
-  operation: Operation,
-  instances: readonly string[],
-  holder = operation.id,
-): void {
-  state.operation.save(JSON.stringify({ operation, instances, holder }));
+export function saveLeftover({ operation, instances, holder, release, job }: Leftover): void {
+  const { id, commit } = release;
+  const { actor, runUrl } = job;
+  state.operation.save(
+    JSON.stringify({ operation, instances, holder, release: { id, commit }, job: { actor, runUrl } }),
+  );
 }
 
 /** How long post waits for a host to come to an end; GitHub gives a cancelled job five minutes. */
@@ -47,24 +60,27 @@ const awaitMs = 200_000;
  * says the state, and gives the lease back. Does nothing when main ended well.
  */
 export async function lookAfterLeftover(open: (operation: Operation) => Services = connect): Promise<void> {
-  const left = state.operation.read();
-  if (left === '' || state.ended.read() === 'true') return;
-  const { operation: read, instances, holder } = saved.parse(JSON.parse(left));
-  const { roleArn, ...rest } = read;
-  const operation: Operation = { ...rest, ...(roleArn !== undefined && { roleArn }) };
-  const services = open(operation);
+  const left = readLeftover();
+  if (!left) return;
+  const services = open(left.operation);
   try {
-    const outcomes = await endOperation(services, operation, instances);
-    await tell(services, operation, outcomes);
+    if (state.ended.read() === '') await tell(services, left, await endOperation(services, left));
   } finally {
-    await giveBack(services, { ...operation, id: holder });
+    await giveBack(services, { ...left.operation, id: left.holder });
   }
+}
+
+function readLeftover(): Leftover | undefined {
+  const text = state.operation.read();
+  if (text === '' || state.ended.read() === 'all') return undefined;
+  const { operation, ...rest } = saved.parse(JSON.parse(text));
+  const { roleArn, ...plain } = operation;
+  return { ...rest, operation: { ...plain, ...(roleArn !== undefined && { roleArn }) } };
 }
 
 async function endOperation(
   services: Services,
-  operation: Operation,
-  instances: readonly string[],
+  { operation, instances }: Leftover,
 ): Promise<readonly InstanceOutcome[]> {
   const { app } = operation;
   const command = state.command.read() || (await lookForCommand(services, operation));
@@ -138,7 +154,7 @@ async function attempt(what: string, work: () => Promise<unknown>): Promise<bool
 
 async function tell(
   services: Services,
-  operation: Operation,
+  { operation, release, job }: Leftover,
   outcomes: readonly InstanceOutcome[],
 ): Promise<void> {
   const { app, environment, id, action } = operation;
@@ -153,8 +169,8 @@ async function tell(
   );
   await attempt('The ledger could not be written', () =>
     appendEntry(services.bucket, {
-      ...{ operation: id, action, app, environment, actor: '', release: '', commit: '', seconds: 0 },
-      run: `${operation.repository} ${operation.run}/${operation.attempt}`,
+      ...{ operation: id, action, app, environment, actor: job.actor, run: job.runUrl },
+      ...{ release: release.id, commit: release.commit, seconds: 0 },
       ...{ result: result.result, reason: result.reason, sentence: result.sentence },
       instances: outcomes.map(({ instance, result, reason }) => ({ instance, result, reason })),
     }),

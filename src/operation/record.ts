@@ -8,7 +8,10 @@ import type { Judged } from './judge.ts';
 import type { Work } from './operation.ts';
 import type { Report } from './report.ts';
 
-/** Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven. */
+/**
+ * Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven.
+ * What is not over yet is for post to record: the ledger has one entry an operation.
+ */
 export async function record(
   work: Work,
   judged: Judged,
@@ -20,6 +23,7 @@ export async function record(
   const { app, environment, id, action } = operation;
   const { result, reason, sentence } = judged.result;
   const until = bucket.now();
+  if (judged.open && !judged.tookBack) return;
   try {
     await appendEntry(bucket, {
       ...{ operation: id, action, app, environment, actor, run: runUrl },

@@ -4,6 +4,7 @@ import { writeResult } from '../action/outputs.ts';
 import type { Result } from '../action/result.ts';
 import { resultOfError, tellCauses } from '../action/run.ts';
 import { writeSummary } from '../action/summary.ts';
+import { tellFailedCall } from '../aws/errors.ts';
 import { summarise, type Told } from './summary.ts';
 
 /** What is known of an operation so far; its parts fill in as the story goes on, so that a failure tells them too. */
@@ -26,7 +27,7 @@ export async function concluding(title: string, story: (report: Report) => Promi
     result = await story(report);
   } catch (error) {
     tellCauses(error);
-    result = resultOfError(error);
+    result = resultOfError(tellFailedCall(error));
   }
   await publish(report, result);
   return result;

@@ -22,7 +22,7 @@ export interface Order {
 export async function sendToFleet(
   { services, operation, instances: all }: Work,
   { parameters, delivery, timeout, present: instances = all }: Order,
-  { signal, onSent }: Pick<Held, 'signal' | 'onSent'>,
+  { signal, onSent, requireTime }: Pick<Held, 'signal' | 'onSent' | 'requireTime'>,
 ): Promise<InstanceOutcome[]> {
   const { app, id, document } = operation;
   let sent = false;
@@ -31,7 +31,8 @@ export async function sendToFleet(
     onSent(command);
   };
   const by = instances.length === all.length ? 'fleet' : 'part';
-  const task = { document, parameters, delivery, timeout, instances, by, onSent: noteSent } as const;
+  const order = { document, parameters, delivery, timeout, instances, by } as const;
+  const task = { ...order, mayStillSend: requireTime, onSent: noteSent };
   try {
     const invocations = await runCommand(services, operation, task, signal);
     return invocations.map((invocation) => outcomeOf(invocation, { app, operation: id }));

@@ -4,7 +4,6 @@ import type { WhenPartial } from '../config/config.ts';
 import { afterTakingBack, isRefused, staysOn } from './fleet.ts';
 import type { Held } from './hold.ts';
 import { conclude, type Judged, judge } from './judge.ts';
-import { saveLeftover } from './leftover.ts';
 import type { LiveRelease } from './live.ts';
 import type { Operation, Work } from './operation.ts';
 import type { Report } from './report.ts';
@@ -53,7 +52,7 @@ export async function takeBackWhenPartial(
   for (const [index, [release, group]] of [...groups].entries()) {
     after.push(...(await goBack(work, group, { ...order, release, index }, held)));
   }
-  return settleAs(judged, after, app, report);
+  return { ...settleAs(judged, after, app, report), tookBack: true };
 }
 
 interface Way extends Order {
@@ -70,7 +69,7 @@ async function goBack(
 ): Promise<Told[]> {
   const present = took.map(({ instance }) => instance);
   const operation = takingBack(work.operation, index, present.length);
-  saveLeftover(operation, present, work.operation.id);
+  held.leave({ operation, instances: present, release: { id: release, commit: '' } });
   // The checks of this release are not those of the one before, which its host asks.
   const back = { ...work, operation, checks: [] };
   const order = { parameters: { ...parameters, release, data: 'same' }, delivery, timeout, present };

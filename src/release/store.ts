@@ -1,5 +1,5 @@
 import * as z from 'zod/mini';
-import { OperationError } from '../action/errors.ts';
+import { OperationError, sentenceOf } from '../action/errors.ts';
 import { type Bucket, toJson } from '../aws/bucket.ts';
 
 /** A release as the build job hands it on. */
@@ -45,7 +45,8 @@ export async function storeRelease(
   } catch (error) {
     if (error instanceof OperationError) throw error;
     const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    throw storeFailed(`The bucket ${bucket.name} did not take the release: ${why}.`, runAgain, error);
+    const happened = sentenceOf(`The bucket ${bucket.name} did not take the release: ${why}`);
+    throw storeFailed(happened, runAgain, error);
   }
 }
 

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { identityToken, operationOf, readJob, refusePullRequests } from '../../../src/action/job.ts';
 
 const env = {
@@ -85,4 +88,27 @@ describe('a pull request may not deploy', () => {
 
 test('says which permission is missing when the job may not ask for a token', async () => {
   await expect(identityToken({})).rejects.toThrow('id-token: write');
+});
+
+test('the token is asked for again when the token server fails once', async () => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    asked += 1;
+    response.writeHead(asked === 1 ? 500 : 200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ value: 'h.p.s' }));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/token?api-version=2.0`;
+  const granted = { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't' };
+  Object.assign(process.env, granted);
+  const silence = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
+  try {
+    await expect(identityToken()).resolves.toBe('h.p.s');
+    expect(asked).toBe(2);
+  } finally {
+    silence.mockRestore();
+    for (const name of Object.keys(granted)) delete process.env[name];
+    server.closeAllConnections();
+    server.close();
+  }
 });

@@ -76,7 +76,10 @@ describe("credentials by the job's token", () => {
   });
 
   test('a role that refuses says which claims the token carried, and not the token', async () => {
-    const refusal = Object.assign(new Error('Not authorized'), { name: 'AccessDenied' });
+    const refusal = Object.assign(new Error('Not authorized'), {
+      name: 'AccessDenied',
+      $metadata: { httpStatusCode: 403 },
+    });
     sts.on(AssumeRoleWithWebIdentityCommand).rejects(refusal);
     const error = await open()
       .credentials()
@@ -95,3 +98,11 @@ test.each(['', 'x', 'a.b.c', `a.${Buffer.from('null').toString('base64url')}.c`]
     expect(readClaims(text)).toEqual({});
   },
 );
+
+test.each(['Throttling', 'TimeoutError'])('%s of STS is not told as a refusal of the role', async (name) => {
+  sts.on(AssumeRoleWithWebIdentityCommand).rejects(Object.assign(new Error('later'), { name }));
+  await expect(open().credentials()).rejects.toMatchObject({
+    reason: 'aws-failed',
+    happened: expect.stringContaining(`whether the job may take the role ${roleArn}`),
+  });
+});

@@ -98,9 +98,25 @@ describe('following a command', () => {
 
   test('does not believe a command that says Success: an instance that it never listed never ran', async () => {
     looks([invocation('i-1', 'Success')]);
-    ssm.on(ListCommandsCommand).resolves({ Commands: [{ Status: 'Success' }] });
+    ssm.on(ListCommandsCommand).resolves({ Commands: [{ Status: 'Success', TargetCount: 1 }] });
     const invocations = await follow(['i-1', 'i-2']).followed;
     expect(standings(invocations)).toEqual(['i-1 succeeded', 'i-2 never-ran']);
+  });
+
+  test('never says of a target that SSM hides that it never ran, however long the command has ended', async () => {
+    const hidden = Object.assign(new Error('not yet'), { name: 'InvocationDoesNotExist' });
+    ssm.on(ListCommandInvocationsCommand).rejects(hidden);
+    ssm.on(ListCommandsCommand).resolves({ Commands: [{ Status: 'Success', TargetCount: 1 }] });
+    const { followed, clock } = follow(['i-1']);
+    const [only] = await followed;
+    expect(only).toMatchObject({ standing: 'failed', statusDetails: 'not listed', output: '' });
+    expect(clock.now).toBeLessThan(30_000);
+  });
+
+  test('goes on looking for a target that SSM shows only seconds after the command has ended', async () => {
+    looks(...Array.from({ length: 8 }, () => []), [invocation('i-1', 'Success', 'Success', 'out')]);
+    ssm.on(ListCommandsCommand).resolves({ Commands: [{ Status: 'Success', TargetCount: 1 }] });
+    await expect(follow(['i-1']).followed).resolves.toMatchObject([{ standing: 'succeeded', output: 'out' }]);
   });
 
   test('waits for an instance that SSM lists late, though the command looks ended for a moment', async () => {

@@ -60,9 +60,9 @@ describe('GitHub', () => {
     await expect(github.compare('aaa', 'bbb')).resolves.toBe('unknown');
   });
 
-  test('is asked again after a fault of its own', async () => {
+  test.each([502, 429])('is asked again after a %d', async (status) => {
     answers.set(compare, [
-      [502, {}],
+      [status, {}],
       [200, { status: 'ahead' }],
     ]);
     await expect(github.compare('aaa', 'bbb')).resolves.toBe('ahead');

@@ -178,6 +178,17 @@ describe('keeping the lease', () => {
     await lease.leave();
   });
 
+  test('allows a change only while a call has time for it, by the time of S3', async () => {
+    const bucket = new MemoryBucket();
+    const lease = await takeLease(options(bucket));
+    bucket.time += 14 * minute;
+    expect(() => lease.requireTime()).not.toThrow();
+    bucket.time += minute / 2 + 1;
+    expect(() => lease.requireTime()).toThrow('it could not be renewed in time');
+    expect(lease.lost.reason).toMatchObject({ reason: 'lease-lost', outcome: 'unknown' });
+    await lease.leave();
+  });
+
   test('stops renewing when it is left', async () => {
     const bucket = new MemoryBucket();
     const wanted = options(bucket);

@@ -18,6 +18,10 @@ export const operation: Operation = {
 
 export const instances: readonly string[] = ['i-1', 'i-2'];
 
+/** What is deployed, and by whom. */
+export const release = { id: 'f'.repeat(64), commit: 'c'.repeat(40) };
+export const job = { actor: 'ada', runUrl: 'https://github.com/acme/isso/actions/runs/100/attempts/1' };
+
 /** What a host prints: fields of its result line, or nothing. */
 type Says = object | undefined;
 

@@ -12,6 +12,7 @@ import { leaseKey } from '../../../src/lease/lease.ts';
 import { holdingLease } from '../../../src/operation/hold.ts';
 import type { Operation, Services } from '../../../src/operation/operation.ts';
 import { MemoryBucket } from '../aws/memory-bucket.ts';
+import { job, release } from './fleet.ts';
 
 const ssm = mockClient(SSMClient);
 let bucket: MemoryBucket;
@@ -81,7 +82,7 @@ function hold({ ended, signal = new AbortController().signal }: More = {}) {
       return ended;
     },
   };
-  return { services, operation, github, instances: ['i-1', 'i-2'], signal, asked };
+  return { services, operation, release, job, github, instances: ['i-1', 'i-2'], signal, asked };
 }
 
 /** Every host answers the probe so. */
@@ -108,7 +109,7 @@ function hostsSay(running: Record<string, string>): void {
   });
 }
 
-const savedEnded = (): boolean => printed.includes('name=ended::true');
+const savedEnded = (): boolean => printed.includes('name=ended::all');
 
 describe('work under the lease', () => {
   test('has its fencing number, and gives the lease back when all hosts have ended', async () => {
@@ -160,6 +161,16 @@ describe('work under the lease', () => {
       }),
     ).resolves.toEqual({ open: false });
     expect(printed).toContain('::warning::The lease could not be given back; the post step tries again');
+    expect(printed).toContain('name=ended::work');
+    expect(savedEnded()).toBe(false);
+  });
+
+  test('never begins when the lease cannot be written; post gives it back, for it may be ours all the same', async () => {
+    bucket.create = () => Promise.reject(new Error('no network'));
+    const work = jest.fn<() => Promise<{ open: boolean }>>();
+    await expect(holdingLease(hold(), work)).rejects.toThrow('no network');
+    expect(work).not.toHaveBeenCalled();
+    expect(printed).toContain('name=ended::work');
     expect(savedEnded()).toBe(false);
   });
 

@@ -6,7 +6,7 @@ import { toJson } from '../../../src/aws/bucket.ts';
 import { leaseKey } from '../../../src/lease/lease.ts';
 import { lookAfterLeftover, saveLeftover } from '../../../src/operation/leftover.ts';
 import type { Operation } from '../../../src/operation/operation.ts';
-import { Fleet, instances, kept, operation, probed } from './fleet.ts';
+import { Fleet, instances, job, kept, operation, probed, release } from './fleet.ts';
 
 const key = leaseKey('isso', 'staging');
 const { id, repository, run, attempt } = operation;
@@ -43,7 +43,7 @@ afterEach(() => {
 
 /** Runs post after a main that saved this, through the runner's own form of it. */
 async function post({ command = '', ended = '', of = operation } = {}): Promise<void> {
-  saveLeftover(of, instances);
+  saveLeftover({ operation: of, instances, holder: of.id, release, job });
   const [, text = ''] = /name=operation::(.*)/.exec(printed) ?? [];
   Object.assign(process.env, { STATE_operation: text, STATE_command: command, STATE_ended: ended });
   await lookAfterLeftover((operation) => {
@@ -74,6 +74,12 @@ describe('what a stopped job left on the hosts', () => {
     expect(summary()).toContain('isso to staging, after it was stopped: reverted');
     expect(summary()).toContain('cancelled, says i-2.');
     expect(ledger()).toMatchObject({ operation: id, result: 'reverted', reason: 'cancelled' });
+    expect(ledger()).toMatchObject({
+      release: release.id,
+      commit: release.commit,
+      actor: 'ada',
+      run: job.runUrl,
+    });
     expect(fleet.bucket.json(key)).toMatchObject({ state: 'released', fence: 7 });
   });
 
@@ -121,8 +127,16 @@ test('when no command was sent, no host is asked for anything, and the lease is 
   expect(fleet.bucket.json(key)).toMatchObject({ state: 'released' });
 });
 
+test('when main told the end and could not give the lease back, post gives it back and tells nothing anew', async () => {
+  await post({ command: 'c-1', ended: 'work' });
+  expect(fleet.asked).toEqual([]);
+  expect([...fleet.bucket.objects.keys()]).toEqual([key]);
+  expect(summary()).toBe('');
+  expect(fleet.bucket.json(key)).toMatchObject({ state: 'released', fence: 7 });
+});
+
 test('when main ended well, post opens nothing', async () => {
-  await post({ command: 'c-1', ended: 'true' });
+  await post({ command: 'c-1', ended: 'all' });
   expect(opened).toEqual([]);
   expect(fleet.bucket.json(key)).toEqual(held);
 });

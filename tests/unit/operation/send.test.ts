@@ -5,7 +5,7 @@ import { type Judged, judge } from '../../../src/operation/judge.ts';
 import type { Work } from '../../../src/operation/operation.ts';
 import type { Report } from '../../../src/operation/report.ts';
 import { sendToFleet } from '../../../src/operation/send.ts';
-import { deployed, Fleet, instances, kept, operation, probed } from './fleet.ts';
+import { deployed, Fleet, instances, job, kept, operation, probed } from './fleet.ts';
 
 let fleet: Fleet;
 let printed = '';
@@ -37,13 +37,13 @@ function deploy(signal = new AbortController().signal): Promise<Judged> {
   const work: Work = { services: fleet.services, operation, instances, release, checks: [] };
   const report: Report = { title: '', started: 0, facts: [], instances: [], known: {} };
   const github = { attemptHasEnded: async () => false };
-  return holdingLease({ ...work, github, signal }, async (held) =>
+  return holdingLease({ ...work, job, github, signal }, async (held) =>
     judge(work, await sendToFleet(work, order, held), report, held.signal),
   );
 }
 
 function leftToPost(): boolean {
-  return fleet.bucket.json(key)['state'] === 'held' && !printed.includes('name=ended::true');
+  return fleet.bucket.json(key)['state'] === 'held' && !printed.includes('name=ended::all');
 }
 
 test('a command is sent to the fleet, its id kept for post, and each instance told by its own line', async () => {
@@ -114,7 +114,7 @@ test('a command that SSM refuses is not sent: the lease is given back', async ()
   fleet.refuses('deploy', Object.assign(new Error('no'), refusal));
   await expect(deploy()).rejects.toThrow('no');
   expect(fleet.bucket.json(key)).toMatchObject({ state: 'released' });
-  expect(printed).toContain('name=ended::true');
+  expect(printed).toContain('name=ended::all');
 });
 
 test('a job that is cancelled meanwhile says so at once, and leaves the hosts to post', async () => {
@@ -125,5 +125,19 @@ test('a job that is cancelled meanwhile says so at once, and leaves the hosts to
   });
   await expect(deploy(job.signal)).rejects.toThrow('cancelled');
   expect(fleet.asked).toEqual(['send deploy']);
+  expect(leftToPost()).toBe(true);
+});
+
+test('nothing is sent when less of the lease is left than a call may take', async () => {
+  const { now } = fleet.bucket;
+  fleet.answers.set('deploy', () => deployed);
+  const taking = fleet.bucket.create.bind(fleet.bucket);
+  fleet.bucket.create = async (...given) => {
+    const etag = await taking(...given);
+    fleet.bucket.now = () => now.call(fleet.bucket) + 14.6 * 60_000;
+    return etag;
+  };
+  await expect(deploy()).rejects.toMatchObject({ reason: 'lease-lost', outcome: 'unknown' });
+  expect(fleet.asked).toEqual([]);
   expect(leftToPost()).toBe(true);
 });

@@ -1,0 +1,21 @@
+// Loaded into a bundle before it starts (node --import): a runner's clock that is wrong, and a lease's waits cut short.
+import { syncBuiltinESMExports } from 'node:module';
+import timers from 'node:timers/promises';
+
+const offMs = Number(process.env['WRONG_CLOCK_MS'] ?? 0);
+const RealDate = Date;
+
+globalThis.Date = class extends RealDate {
+  constructor(...given: unknown[]) {
+    super(...((given.length === 0 ? [RealDate.now() + offMs] : given) as [number]));
+  }
+  static override now(): number {
+    return RealDate.now() + offMs;
+  }
+} as DateConstructor;
+
+/** Waits of minutes pass so many times faster. */
+const speed = Number(process.env['SPEED_OF_MINUTES'] ?? 1);
+const wait = timers.setTimeout;
+timers.setTimeout = ((ms = 0, ...rest) => wait(ms >= 20_000 ? ms / speed : ms, ...rest)) as typeof wait;
+syncBuiltinESMExports();

@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import { resultOf } from '../../../src/action/result.ts';
+import type { Judged } from '../../../src/operation/judge.ts';
+import type { Work } from '../../../src/operation/operation.ts';
+import { record } from '../../../src/operation/record.ts';
+import { Fleet, instances, job, operation, release } from './fleet.ts';
+
+const result = resultOf({ outcome: 'done', reason: 'deployed' });
+
+/** The keys that a record leaves, without what is unique in them. */
+async function keysAfter(judged: Partial<Judged>): Promise<string[]> {
+  const { services, bucket } = new Fleet();
+  const work: Work = { services, operation, instances, release, checks: [] };
+  await record(work, { result, instances: [], open: false, ...judged }, job, { started: 0 });
+  return [...bucket.objects.keys()].map((key) => key.split('/')[0] ?? '');
+}
+
+test('a deploy that ended well has one entry in the ledger, and a receipt', async () => {
+  expect(await keysAfter({})).toEqual(['ledger', 'receipts']);
+});
+
+test('one that did not has no receipt', async () => {
+  const failed = resultOf({ outcome: 'failed', reason: 'check-failed' });
+  expect(await keysAfter({ result: failed })).toEqual(['ledger']);
+});
+
+test('one that is not over on every host is left for post to record', async () => {
+  expect(await keysAfter({ open: true })).toEqual([]);
+});
+
+test('one whose taking back is not over is recorded: post tells of the taking back alone', async () => {
+  const failed = resultOf({ outcome: 'failed', reason: 'check-failed' });
+  expect(await keysAfter({ result: failed, open: true, tookBack: true })).toEqual(['ledger']);
+});
