@@ -208,7 +208,7 @@ export const reasons = {
     todo: 'Wait until it has ended; then run this job again.',
   },
   'lease-lost': {
-    of: ['unknown'],
+    of: ['refused', 'unknown'],
     sentence: 'The lease was lost while the operation ran.',
     todo: 'Send `<app>-probe`; see in the ledger who changed the environment meanwhile.',
   },

@@ -68,7 +68,8 @@ export async function holdingLease<Value extends Worked>(
     return value;
   } catch (error) {
     open = signal.aborted || sent;
-    throw sent && !signal.aborted ? afterSending(error, hold.operation) : error;
+    if (sent) throw signal.aborted ? error : afterSending(error, hold.operation);
+    throw lease.lost.aborted && error === lease.lost.reason ? lostBeforeSending(error) : error;
   } finally {
     await (open ? lease.leave() : giveBack(lease));
   }
@@ -83,6 +84,17 @@ function afterSending(error: unknown, { app }: Operation): OperationError {
     stateNow: 'The hosts may be at work.',
     todo: explain('no-result', app).todo,
     cause: error,
+  });
+}
+
+/** The lease went before anything was done under it. */
+function lostBeforeSending(cause: unknown): OperationError {
+  return new OperationError({
+    reason: 'lease-lost',
+    happened: cause instanceof OperationError ? cause.happened : sentenceOf(cause),
+    stateNow: 'No command was sent to change anything.',
+    todo: 'Run this job again.',
+    cause,
   });
 }
 

@@ -127,7 +127,7 @@ describe('the lease', () => {
       seconds: 875,
     });
     const deploy = await staging.deploy(next);
-    expect(deploy.result).toMatchObject({ result: 'unknown', reason: 'lease-lost' });
+    expect(deploy.result).toMatchObject({ result: 'refused', reason: 'lease-lost' });
     expect(await staging.commandsOf(deploy.operation)).toBe(0);
     expect(await staging.live()).toBe(live.id.slice(0, 12));
   }, 60_000);

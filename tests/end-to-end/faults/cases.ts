@@ -3,7 +3,7 @@ import type { Kind, Wish } from '../../../rehearsal/faults/faults.ts';
 import { app } from './app.ts';
 
 /** A call of a deploy that may go wrong. */
-export interface Spot {
+interface Spot {
   readonly name: string;
   readonly call: Pick<Wish, 'action' | 'resource' | 'principal' | 'after'>;
   /** Whether it is met only when there is something new to deploy. */
@@ -25,7 +25,7 @@ const unsent = {
 const put = (what: string): Spot['call'] => ({ action: 'PutObject', resource: `*/${what}/*` });
 
 /** Every call of a deploy that changes something. */
-export const mutations: readonly Spot[] = [
+const mutations: readonly Spot[] = [
   {
     name: 'taking the role',
     call: { action: 'AssumeRoleWithWebIdentity' },
@@ -56,7 +56,7 @@ export const mutations: readonly Spot[] = [
 const unasked = { ...all('refused/github-failed'), denied: 'refused/github-failed' };
 
 /** Calls that only ask. */
-export const questions: readonly Spot[] = [
+const questions: readonly Spot[] = [
   {
     name: 'following the command',
     call: { action: 'ListCommandInvocations' },
@@ -90,12 +90,12 @@ export const questions: readonly Spot[] = [
 ];
 
 /** How a call goes wrong. */
-export interface Manner {
+interface Manner {
   readonly name: string;
   readonly how: Pick<Wish, 'kind' | 'times' | 'seconds'>;
 }
 
-export const manners: readonly Manner[] = [
+const manners: readonly Manner[] = [
   { name: 'throttled once', how: { kind: 'throttle' } },
   { name: 'a 500 once', how: { kind: 'error' } },
   { name: 'its answer lost once', how: { kind: 'lost' } },

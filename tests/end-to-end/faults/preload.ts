@@ -1,5 +1,6 @@
 // Loaded into a bundle before it starts (node --import): a runner's clock that is wrong, and a lease's waits cut short.
 import { syncBuiltinESMExports } from 'node:module';
+import type { TimerOptions } from 'node:timers';
 import timers from 'node:timers/promises';
 
 const offMs = Number(process.env['WRONG_CLOCK_MS'] ?? 0);
@@ -17,5 +18,6 @@ globalThis.Date = class extends RealDate {
 /** Waits of minutes pass so many times faster. */
 const speed = Number(process.env['SPEED_OF_MINUTES'] ?? 1);
 const wait = timers.setTimeout;
-timers.setTimeout = ((ms = 0, ...rest) => wait(ms >= 20_000 ? ms / speed : ms, ...rest)) as typeof wait;
+timers.setTimeout = <T = void>(ms = 0, value?: T, options?: TimerOptions): Promise<T> =>
+  wait<T>(ms >= 20_000 ? ms / speed : ms, value, options);
 syncBuiltinESMExports();
