@@ -76,7 +76,9 @@ export async function orderFault(name: string, action: string | undefined, wish:
     const { kind } = await addFault(cloud, { action, ...wish } as Wish);
     say(`The next such call is ${kinds[kind]}.`);
   }
-  for (const fault of await listFaults(cloud)) say(JSON.stringify(fault));
+  const faults = await listFaults(cloud);
+  for (const fault of faults) say(JSON.stringify(fault));
+  if (faults.length === 0) say('Nothing is to go wrong.');
   return 0;
 }
 

@@ -134,7 +134,9 @@ function readWish(given: unknown): Wish {
   const unknown = Object.keys(wish).filter((name) => !(name in readers));
   if (unknown.length > 0) throw new Error(`a fault has no ${unknown.join(', ')}: ${Object.keys(readers)}`);
   for (const [name, isFine] of Object.entries(readers)) {
-    if (!isFine(wish[name])) throw new Error(`${name} of a fault cannot be ${JSON.stringify(wish[name])}`);
+    const given = JSON.stringify(wish[name]) ?? 'missing';
+    const among = name === 'kind' ? `: it is ${Object.keys(kinds).join(', ')}` : '';
+    if (!isFine(wish[name])) throw new Error(`${name} of a fault cannot be ${given}${among}`);
   }
   const { kind, seconds } = wish as unknown as Wish;
   if (timed.includes(kind) !== (seconds !== undefined)) {

@@ -30,7 +30,7 @@ afterEach(async () => {
 
 afterAll(async () => {
   await stopCloud(name);
-}, 60_000);
+}, 240_000);
 
 /** FAULTS=all plays every call in every manner, each with its re-run: more than an hour. */
 const isWhole = process.env['FAULTS'] === 'all';
@@ -54,7 +54,7 @@ describe('a call that goes wrong: the verdict is true, nothing is done twice, an
     await addFault(staging.cloud, { action: 'ListCommandInvocations', kind: 'missing', seconds: 6 });
     const deploy = await staging.deploy(live);
     expect(deploy.result).toMatchObject({ result: 'done', reason: 'deployed' });
-  }, 60_000);
+  }, 240_000);
 
   test('an instance that cannot be reached is told as one where nothing was changed', async () => {
     const next = await staging.pack();
@@ -65,7 +65,7 @@ describe('a call that goes wrong: the verdict is true, nothing is done twice, an
     expect(deploy.result).toMatchObject({ result: 'refused', reason: 'delivery-timed-out' });
     expect(await staging.live()).toBe(live.id.slice(0, 12));
     expect(await staging.lease()).toMatchObject({ state: 'released' });
-  }, 60_000);
+  }, 240_000);
 });
 
 describe('the lease', () => {
@@ -92,7 +92,7 @@ describe('the lease', () => {
     expect(next.main.log).toContain(`taking the lease over from ${outputs['operation']}`);
     expect(await staging.lease()).toMatchObject({ state: 'released', fence: fence + 1 });
     expect(Object.values(await staging.stepsOf(outputs['operation'] ?? ''))).not.toContain(2);
-  }, 120_000);
+  }, 240_000);
 
   test('is renewed while the host works, also when an answer is lost, and kept by the time of S3', async () => {
     live = await staging.pack();
@@ -115,7 +115,7 @@ describe('the lease', () => {
     const lasts = Date.parse(expires) - started;
     expect(lasts).toBeGreaterThan(14 * 60_000);
     expect(lasts).toBeLessThan(30 * 60_000);
-  }, 90_000);
+  }, 240_000);
 
   test('that S3 says is over stops the deploy before it is sent', async () => {
     const next = await staging.pack();
@@ -130,7 +130,7 @@ describe('the lease', () => {
     expect(deploy.result).toMatchObject({ result: 'refused', reason: 'lease-lost' });
     expect(await staging.commandsOf(deploy.operation)).toBe(0);
     expect(await staging.live()).toBe(live.id.slice(0, 12));
-  }, 60_000);
+  }, 240_000);
 });
 
 test('a runner whose clock is an hour behind takes its role once, and writes the time of S3 down', async () => {
@@ -141,8 +141,8 @@ test('a runner whose clock is an hour behind takes its role once, and writes the
   expect(deploy.result).toMatchObject({ result: 'unchanged', reason: 'already-live' });
   expect(rolesTaken(before)).toBe(1);
   const [entry] = await staging.ledger(deploy.operation);
-  expect(Math.abs(Date.parse(entry?.time ?? '') - started)).toBeLessThan(120_000);
-}, 60_000);
+  expect(Math.abs(Date.parse(entry?.time ?? '') - started)).toBeLessThan(1_800_000);
+}, 240_000);
 
 describe('a job that is cancelled while its host works', () => {
   test.each([
@@ -166,7 +166,7 @@ describe('a job that is cancelled while its host works', () => {
       const entries = await staging.ledger(outputs['operation'] ?? '');
       expect(entries).toMatchObject([{ result: 'reverted', reason: 'cancelled', release: next.id }]);
     },
-    90_000,
+    240_000,
   );
 });
 
@@ -190,8 +190,12 @@ async function startHeld(
 ): Promise<Started> {
   await staging.hold();
   const main = await staging.start(packed, attempt, env);
-  await Promise.race([until(async () => (await staging.atWork()) !== ''), main.ended]);
-  if ((await staging.atWork()) === '') throw new Error(`it is not at work on the host:\n${main.log()}`);
+  let over = false;
+  void main.ended.then(() => {
+    over = true;
+  });
+  await until(async () => over || (await staging.atWork()) !== '');
+  if (over) throw new Error(`it ended before its host was at work:\n${main.log()}`);
   return main;
 }
 
