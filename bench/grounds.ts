@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { callerRepository, commitAll, git } from '../rehearsal/cloud/caller.ts';
 import {
   type Cloud,
@@ -38,10 +38,12 @@ export interface Packed {
 /** One deploy through the bundle, and all that was seen of it. */
 export interface Deployed {
   readonly result: { readonly result: string; readonly reason: string; readonly sentence: string };
-  readonly instances: readonly { readonly wait_ms?: number }[];
+  readonly instances: readonly { readonly sentence: string }[];
   /** Calls to AWS of the CI role, the first one first. */
   readonly calls: readonly RecordedCall[];
   readonly details: Details;
+  /** The id of its command in Systems Manager. */
+  readonly command: string;
 }
 
 /** A cloud with one prepared host, and a repository of the app of the bench. */
@@ -121,7 +123,9 @@ export class Grounds {
     if (result.result !== 'done') throw new Error(`a deploy ended as ${result.result}:\n${step.log}`);
     const calls = this.#calls().slice(before);
     const details = await this.#details(step.outputs['operation'] ?? '');
-    return { result, instances: result.instances, calls, details };
+    const command =
+      / as command (\S+)$/m.exec(step.log.slice(step.log.indexOf(`sent ${app}-deploy`)))?.[1] ?? '';
+    return { result, instances: result.instances, calls, details, command };
   }
 
   #calls(): RecordedCall[] {
@@ -130,17 +134,36 @@ export class Grounds {
   }
 
   async #details(operation: string): Promise<Details> {
-    const s3 = new S3Client({ ...operatorClient(this.cloud), forcePathStyle: true });
-    const Key = detailsKey(app, environment, operation, this.instanceId);
-    const { Body } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key }));
-    const details = parseDetails((await Body?.transformToString()) ?? '');
-    if (details === undefined) throw new Error(`${Key} cannot be read`);
+    const key = detailsKey(app, environment, operation, this.instanceId);
+    const details = parseDetails(await this.#read(key));
+    if (details === undefined) throw new Error(`${key} cannot be read`);
     return details;
   }
 
-  /** Runs a shell command on the host, or on another, that must succeed; gives its output. */
-  async shell(command: string, instanceId = this.instanceId): Promise<string> {
-    const { code, stdout, stderr } = await onHost(this.cloud, instanceId, ['bash', '-c', command]);
+  async #read(Key: string): Promise<string> {
+    const { Body } = await this.#s3().send(new GetObjectCommand({ Bucket: bucket, Key }));
+    return (await Body?.transformToString()) ?? '';
+  }
+
+  #s3(): S3Client {
+    return new S3Client({ ...operatorClient(this.cloud), forcePathStyle: true });
+  }
+
+  /** Puts a release where hosts find it, for a deploy that is not ours; gives its id. */
+  async storeAsOperator({ archive, id }: Packed): Promise<string> {
+    const Key = `releases/${app}/${environment}/${id}.tar.gz`;
+    await this.#s3().send(new PutObjectCommand({ Bucket: bucket, Key, Body: readFileSync(archive) }));
+    return id;
+  }
+
+  /** The fencing number that the last operation had. */
+  async fence(): Promise<number> {
+    return JSON.parse(await this.#read(`leases/${app}/${environment}.json`)).fence;
+  }
+
+  /** Runs a shell command on the host that must succeed; gives its output. */
+  async shell(command: string): Promise<string> {
+    const { code, stdout, stderr } = await onHost(this.cloud, this.instanceId, ['bash', '-c', command]);
     if (code !== 0) throw new Error(`"${command}" ended with ${code}: ${stderr}${stdout}`);
     return stdout.trim();
   }

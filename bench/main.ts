@@ -29,11 +29,14 @@ function chosen(names: readonly string[]): readonly Row[] {
   return names.length === 0 ? rows : rows.filter(({ name }) => names.includes(name));
 }
 
-async function playRow(row: Row, play: Omit<Play, 'say'>): Promise<Figure[]> {
+/** Pictures for docs/, by the names of their files. */
+const pictures = new Map<string, string>();
+
+async function playRow(row: Row, play: Pick<Play, 'grounds' | 'stop'>): Promise<Figure[]> {
   console.log(`${elapsed()}  ${row.name}: ${row.title} (load ${describeLoad()})`);
   const say = (line: string) => console.log(`${elapsed()}    ${line}`);
   try {
-    const figures = await row.play({ ...play, say });
+    const figures = await row.play({ ...play, say, picture: (file, svg) => pictures.set(file, svg) });
     console.log(tellFigures(figures));
     return figures;
   } catch (error) {
@@ -80,7 +83,8 @@ console.log(
 if (wanted.length === rows.length) {
   writeFileSync(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(import.meta.dirname, 'results.md'), writeResults(results));
-  writeFileSync(join(import.meta.dirname, '../docs/figures.svg'), drawBars(figures));
+  pictures.set('figures.svg', drawBars(figures));
+  for (const [file, svg] of pictures) writeFileSync(join(import.meta.dirname, '../docs', file), svg);
   console.log('bench/results.md is written; npm run tables brings the README up to it.');
 } else {
   console.log('Some rows alone: bench/results.md is as it was.');

@@ -5,6 +5,8 @@ import type { Grounds } from './grounds.ts';
 export interface Play {
   /** The local cloud that rows share, raised for the first who asks. */
   readonly grounds: () => Promise<Grounds>;
+  /** Keeps a picture for docs/, by the name of its file. */
+  readonly picture: (file: string, svg: string) => void;
   /** Tells how far it is. */
   readonly say: (line: string) => void;
   readonly stop: AbortSignal;

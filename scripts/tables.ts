@@ -1,10 +1,12 @@
 /**
  * Writes the tables in the READMEs from each action.yml: `npm run tables`, after a change of one.
- * A table stands between `<!-- table:inputs -->` and `<!-- /table:inputs -->`; so do `outputs` and, at the root, `actions`.
+ * A table stands between `<!-- table:inputs -->` and `<!-- /table:inputs -->`; so do `outputs` and, at the root, `actions` and
+ * `figures`, which is what the last whole run of the bench measured.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { figuresTable, type Results } from '../bench/results.ts';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -68,6 +70,12 @@ function actionsTable(): string {
   return table(['action', 'what it does'], rows);
 }
 
+function figures(): string {
+  const file = join(root, 'bench/results.json');
+  const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
+  return `Measured in one run on ${results.date.slice(0, 10)}: ${results.machine}.\n\n${figuresTable(results)}`;
+}
+
 interface Page {
   /** Path below the root. */
   readonly path: string;
@@ -99,7 +107,7 @@ export function pages(): Page[] {
     const tables = { inputs: inputsTable(manifest), outputs: outputsTable(manifest) };
     return page(`actions/${name}/README.md`, tables);
   });
-  return [page('README.md', { actions: actionsTable() }), ...ofActions];
+  return [page('README.md', { actions: actionsTable(), figures: figures() }), ...ofActions];
 }
 
 if (import.meta.main) {

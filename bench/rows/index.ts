@@ -1,6 +1,10 @@
 import type { Row } from '../row.ts';
+import { deploy } from './deploy.ts';
+import { fleet } from './fleet.ts';
+import { losses } from './losses.ts';
+import { memory } from './memory.ts';
 import { packing } from './packing.ts';
 import { start } from './start.ts';
 
 /** The rows in the order in which they play: first those that want the machine for themselves. */
-export const rows: readonly Row[] = [start, packing];
+export const rows: readonly Row[] = [start, packing, deploy, fleet, memory, losses];

@@ -1,7 +1,8 @@
 import type { Sample } from '../load/load.ts';
 import type { DeployRecord } from '../scenes/recording.ts';
-import { decades, humanTime, linear, logarithmic, powers, type Scale, type Span, ticks } from './scale.ts';
-import { type Slice, slice, waitsOf, within } from './series.ts';
+import { curveHeight, drawCurve, left, right, width } from './curve.ts';
+import { humanTime, linear, type Scale, type Span, ticks } from './scale.ts';
+import { waitsOf, within } from './series.ts';
 import { element, label, picture } from './svg.ts';
 
 /** What is drawn: a deploy, what its users met, and the stretch of time that is shown. */
@@ -11,14 +12,9 @@ export interface DeployView {
   readonly span: Span;
 }
 
-const width = 860;
-const [left, right] = [112, width - 64];
-const curveHeight = 150;
 const rowHeight = 16;
 /** Steps in which one release takes another's place. */
 const turning = new Set(['hold', 'migrate', 'switch', 'check', 'current']);
-/** More dots than this are one blot. */
-const mostDots = 6000;
 
 /** The host's own steps with a little time before and after, or the whole run where it told none. */
 export function wholeSpan({ steps, startMs, endMs }: DeployRecord): Span {
@@ -52,7 +48,12 @@ export function drawDeploy({ deploy, requests, span }: DeployView): string {
     { width, height: stepsEnd + 24 },
     told(deploy, shown),
     drawTimes(x, span, begun, stepsEnd),
-    ...(shown.length > 0 ? [drawShade(x, span, steps, curveEnd), drawCurve(x, span, shown)] : []),
+    ...(shown.length > 0
+      ? [
+          drawShade(x, span, steps, curveEnd),
+          drawCurve({ x, span, samples: shown, top: 24, title: 'each request’s wait' }),
+        ]
+      : []),
     ...steps.map((step, index) => drawStep(x, span, step, curveEnd + 10 + index * rowHeight)),
   );
 }
@@ -85,63 +86,6 @@ function drawShade(x: Scale, span: Span, steps: DeployRecord['steps'], bottom: n
     ...{ class: 'shade', x: from, y: 18, width: Math.max(2, x(Math.min(last.endMs, span[1])) - from) },
     height: bottom - 18 + 4,
   });
-}
-
-function drawCurve(x: Scale, span: Span, shown: readonly Sample[]): string {
-  const top = 24;
-  const bottom = top + curveHeight;
-  const range = decades(shown.map(([, latency]) => latency));
-  const y = logarithmic(range, [bottom, top]);
-  const slices = slice(shown, span, 260);
-  const line = (held: readonly Slice[], value: (one: Slice) => number): string =>
-    held
-      .map((one, index) => `${index === 0 ? 'M' : 'L'}${x(one.at).toFixed(1)} ${y(value(one)).toFixed(1)}`)
-      .join('');
-  const longest = line(slices, ({ longestMs }) => longestMs);
-  const [first, last] = [slices[0], slices.at(-1)];
-  const area = `${longest}L${x(last?.at ?? 0).toFixed(1)} ${bottom}L${x(first?.at ?? 0).toFixed(1)} ${bottom}Z`;
-  const axis = powers(range).flatMap((power) => [
-    element('path', { class: 'grid', d: `M${left} ${y(power).toFixed(1)}H${right}` }),
-    label(left - 8, y(power) + 4, humanPower(power), 'end'),
-  ]);
-  return [
-    ...axis,
-    label(0, 12, 'each request’s wait', 'head'),
-    element('path', { class: 'area', d: area }),
-    shown.length <= mostDots ? drawDots(x, y, shown) : element('path', { class: 'longest', d: longest }),
-    element('path', { class: 'median', d: line(slice(shown, span, 70), ({ medianMs }) => medianMs) }),
-    drawLosses(x, shown, [top, bottom]),
-    drawSums(shown, y),
-  ].join('');
-}
-
-const humanPower = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`);
-
-function drawDots(x: Scale, y: Scale, shown: readonly Sample[]): string {
-  const dots = shown.map(([start, latency]) => `M${x(start).toFixed(1)} ${y(latency).toFixed(1)}h0`);
-  return element('path', { class: 'samples', d: dots.join('') });
-}
-
-function drawLosses(x: Scale, shown: readonly Sample[], [top, bottom]: Span): string {
-  const lost = shown.filter(([, , ok]) => ok === 0);
-  return element('path', {
-    class: 'losses',
-    d: lost.map(([start]) => `M${x(start).toFixed(1)} ${top}V${bottom}`).join(''),
-  });
-}
-
-function drawSums(shown: readonly Sample[], y: Scale): string {
-  const { requests, lost, longestMs, medianMs } = waitsOf(shown);
-  return [
-    label(
-      right,
-      12,
-      `${requests.toLocaleString('en')} requests · ${lost.toLocaleString('en')} lost`,
-      `end ${lost > 0 ? 'loss' : 'strong'}`,
-    ),
-    label(right + 6, y(longestMs) + 4, humanTime(longestMs), 'strong'),
-    label(right + 6, y(medianMs) + 4, humanTime(medianMs), ''),
-  ].join('');
 }
 
 function drawStep(x: Scale, span: Span, step: DeployRecord['steps'][number], top: number): string {

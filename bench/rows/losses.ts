@@ -1,0 +1,156 @@
+import { drawComparison, type Panel } from '../../rehearsal/plots/compare.ts';
+import type { Span } from '../../rehearsal/plots/scale.ts';
+import { atMost, type Bar, type Figure, ours, peer, seconds } from '../figure.ts';
+import type { Deployed, Form, Grounds } from '../grounds.ts';
+import { type Met, underLoad } from '../load.ts';
+import { PeerHost, peers } from '../peers/host.ts';
+import type { Play, Row } from '../row.ts';
+
+const forms: readonly Form[] = [
+  { switch: 'overlap', loadSeconds: 0 },
+  { switch: 'overlap', loadSeconds: 5 },
+  { switch: 'pause', loadSeconds: 0 },
+  { switch: 'pause', loadSeconds: 5 },
+];
+
+/** Of all forms together; each has its share of them. */
+const leastRequests = 20_000;
+const share = leastRequests / forms.length;
+
+/** What users meet while an app is exchanged: by us, and by others. */
+export const losses: Row = {
+  name: 'losses',
+  title: 'Deploying under load',
+  async play(play) {
+    const grounds = await play.grounds();
+    const own: Exchanged[] = [];
+    for (const form of forms) own.push(await deployUnderLoad(grounds, form, play));
+    const others = await exchangeByPeers(grounds, play);
+    play.picture('upgrade.svg', drawComparison(panelsOf(own, others)));
+    return [lossFigure(own, others), ...own.map((one) => waitFigure(one, others))];
+  },
+};
+
+/** What users met while one way of exchanging an app was at work. */
+interface Exchanged {
+  readonly label: string;
+  readonly switch: Form['switch'] | 'peer';
+  readonly loadSeconds: number;
+  readonly exchanges: number;
+  /** When the first exchange began and ended; ms since 1970. */
+  readonly exchanged: Span;
+  readonly met: Met;
+}
+
+async function deployUnderLoad(grounds: Grounds, form: Form, { say, stop }: Play): Promise<Exchanged> {
+  const label = `${form.switch}, an app that loads in ${form.loadSeconds} s`;
+  await grounds.take(form);
+  const releases = [await grounds.pack(), await grounds.pack(), await grounds.pack(), await grounds.pack()];
+  const began = performance.now();
+  const deploys: Deployed[] = [];
+  const enough = () => ((performance.now() - began) / 1000) * 200 > share;
+  const met = await underLoad(grounds.cloud, `http://${grounds.ip}:8080`, async () => {
+    for (const release of releases) {
+      stop.throwIfAborted();
+      if (deploys.length === 0 || !enough()) deploys.push(await grounds.deploy(release));
+    }
+    while (!enough()) await new Promise((resolve) => setTimeout(resolve, 500));
+  });
+  say(`${label}: ${tell(met)}, ${deploys.length} deploys`);
+  return { label, ...form, exchanges: deploys.length, exchanged: turnOf(deploys[0]), met };
+}
+
+/** From when the old release may be asked no more, or no more alone, until the new one is seen to answer. */
+function turnOf(deployed: Deployed | undefined): Span {
+  const steps = deployed?.details.steps ?? [];
+  const from = steps.find(({ name }) => name === 'hold' || name === 'switch')?.started ?? 0;
+  return [from, steps.find(({ name }) => name === 'check')?.ended ?? from];
+}
+
+function panelsOf(own: readonly Exchanged[], others: readonly Exchanged[]): Panel[] {
+  const slow = [...others, ...own].filter(({ loadSeconds }) => loadSeconds > 0);
+  return slow.map(({ label, switch: by, exchanged, met }) => {
+    const title = by === 'peer' ? label : `Understudy, by ${by}`;
+    return { title, exchanged, samples: met.samples };
+  });
+}
+
+async function exchangeByPeers({ cloud }: Grounds, { say, stop }: Play): Promise<Exchanged[]> {
+  const host = await PeerHost.launch(cloud, say);
+  const all: Exchanged[] = [];
+  for (const loadSeconds of [0, 5]) {
+    for (const one of peers) {
+      stop.throwIfAborted();
+      await host.raise(one, loadSeconds);
+      let exchanged: Span = [0, 0];
+      const met = await underLoad(cloud, host.url, async () => {
+        const from = Date.now();
+        await host.exchange(one);
+        exchanged = [from, Date.now()];
+      });
+      await host.lower(one);
+      say(`${one.label}, an app that loads in ${loadSeconds} s: ${tell(met)}`);
+      all.push({ label: one.label, switch: 'peer', loadSeconds, exchanges: 1, exchanged, met });
+    }
+  }
+  return all;
+}
+
+function tell({ requests, perSecond, lost, longestMs, p99BeforeMs }: Met): string {
+  return `${requests.toLocaleString('en')} requests (${Math.round(perSecond)}/s), ${lost.toLocaleString('en')} lost, longest wait ${(longestMs / 1000).toFixed(2)} s, p99 before ${Math.round(p99BeforeMs)} ms`;
+}
+
+const count = (value: number): string => value.toLocaleString('en');
+
+function lossFigure(own: readonly Exchanged[], others: readonly Exchanged[]): Figure {
+  const requests = own.reduce((sum, { met }) => sum + met.requests, 0);
+  const lost = own.reduce((sum, { met }) => sum + met.lost, 0);
+  const slowest = Math.min(...own.map(({ met }) => met.perSecond));
+  const deploys = own.reduce((sum, { exchanges }) => sum + exchanges, 0);
+  const enough = requests >= leastRequests && slowest >= 200;
+  const told = [...own, ...others].map(({ label, loadSeconds, switch: by, met }) => {
+    return `${by === 'peer' ? `${label} (${loadSeconds} s)` : label}: ${tell(met)}`;
+  });
+  const name = `requests lost, of ${count(leastRequests)} or more at 200/s or more`;
+  const note = `${count(requests)} requests to our hosts during ${deploys} deploys; the peers exchanged the app once each. ${told.join('. ')}`;
+  const bars = [
+    ...(['overlap', 'pause'] as const).map((by) =>
+      ours(`Understudy, ${by}`, ...lossOf(own.filter((one) => one.switch === by))),
+    ),
+    ...peers.map(({ label }) => peer(label, ...lossOf(others.filter((one) => one.label === label)))),
+  ];
+  return { ...atMost(lost, 0, count, { name, note, bars }), holds: lost === 0 && enough };
+}
+
+/** Requests lost at each exchange of the app that loads in 5 s, which is the harder one. */
+function lossOf(exchanged: readonly Exchanged[]): [number, string] {
+  const slow = exchanged.filter(({ loadSeconds }) => loadSeconds > 0);
+  const lost = slow.reduce((sum, { met }) => sum + met.lost, 0);
+  const exchanges = slow.reduce((sum, one) => sum + one.exchanges, 0);
+  const each = Math.round(lost / Math.max(1, exchanges));
+  return [each, `${count(each)} lost at one exchange, the app loads in 5 s`];
+}
+
+function waitFigure(
+  { label, switch: by, loadSeconds, met }: Exchanged,
+  others: readonly Exchanged[],
+): Figure {
+  const longest = met.longestMs / 1000;
+  const bars: Bar[] = [
+    ours(`Understudy, ${by}`, longest, seconds(longest)),
+    ...others
+      .filter((one) => one.loadSeconds === loadSeconds)
+      .map((one) => peer(one.label, one.met.longestMs / 1000, tellPeer(one))),
+  ];
+  const name = `longest wait by ${label}`;
+  if (by === 'overlap') {
+    const note = `against 5 × the p99 before, ${Math.round(met.p99BeforeMs)} ms; the longest wait in the ${Math.round(8)} s before, with no deploy, was ${Math.round(met.longestBeforeMs)} ms`;
+    return atMost(longest, (5 * met.p99BeforeMs) / 1000, seconds, { name, note, bars });
+  }
+  const note =
+    'by `pause` the new release is started twice while requests wait: alone on its probe, where it is checked before it may have the port (rule 10 of docs/attacks.md), and then on the port; so the wait is about twice the load time, and what the host script does meanwhile';
+  return atMost(longest, loadSeconds + 1, seconds, { name, note, bars });
+}
+
+const tellPeer = ({ met }: Exchanged): string =>
+  `${seconds(met.longestMs / 1000)}${met.lost > 0 ? `, ${count(met.lost)} lost` : ''}`;
