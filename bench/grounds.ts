@@ -41,7 +41,8 @@ export interface Deployed {
   readonly instances: readonly { readonly sentence: string }[];
   /** Calls to AWS of the CI role, the first one first. */
   readonly calls: readonly RecordedCall[];
-  readonly details: Details;
+  /** What the host told beside its result; undefined where it could not store it. */
+  readonly details: Details | undefined;
   /** The id of its command in Systems Manager. */
   readonly command: string;
 }
@@ -133,11 +134,13 @@ export class Grounds {
     return all.filter(({ principal }) => principal === `role/${app}-${environment}-ci`);
   }
 
-  async #details(operation: string): Promise<Details> {
+  async #details(operation: string): Promise<Details | undefined> {
     const key = detailsKey(app, environment, operation, this.instanceId);
-    const details = parseDetails(await this.#read(key));
-    if (details === undefined) throw new Error(`${key} cannot be read`);
-    return details;
+    const text = await this.#read(key).catch((error: Error) => {
+      if (error.name === 'NoSuchKey') return undefined;
+      throw error;
+    });
+    return text === undefined ? undefined : parseDetails(text);
   }
 
   async #read(Key: string): Promise<string> {

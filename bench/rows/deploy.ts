@@ -43,16 +43,18 @@ interface Measured {
 
 export async function measureDeploy(grounds: Grounds): Promise<Measured> {
   const deployed = await grounds.deploy(await grounds.pack());
-  const { calls } = deployed;
+  const script = await scriptSeconds(grounds, deployed.command);
+  return { overhead: secondsUntilKnown(deployed.calls) - script, script, deployed };
+}
+
+/** Seconds from sending the deploy until the runner had the answer that told its end. */
+export function secondsUntilKnown(calls: Deployed['calls']): number {
   const sent = calls.findIndex(
     ({ action, resource }) => action === 'SendCommand' && resource.endsWith('-deploy'),
   );
   const last = calls.findLast(({ action }) => action === 'ListCommandInvocations');
-  // The answer before it: what sending itself takes is ours to answer for.
-  const begun = Date.parse(calls[sent - 1]?.time ?? '');
-  const known = (Date.parse(last?.time ?? '') - begun) / 1000;
-  const script = await scriptSeconds(grounds, deployed.command);
-  return { overhead: known - script, script, deployed };
+  // From the answer before it: what sending itself takes is ours to answer for.
+  return (Date.parse(last?.time ?? '') - Date.parse(calls[sent - 1]?.time ?? '')) / 1000;
 }
 
 /** How long the agent ran the script, by its own clock. */
@@ -146,18 +148,17 @@ const startsOfOverlap = 2;
 function scriptFigures(deploys: readonly Measured[], startSeconds: number): Figure[] {
   const whole = median(deploys.map(({ script }) => script));
   const added = whole - startsOfOverlap * startSeconds;
-  const names = deploys[0]?.deployed.details.steps.map(({ name }) => name) ?? [];
+  const told = deploys.flatMap(({ deployed }) => deployed.details ?? []);
+  const names = told[0]?.steps.map(({ name }) => name) ?? [];
   const steps = names.map((name) => {
-    const times = deploys.flatMap(({ deployed }) =>
-      deployed.details.steps.filter((step) => step.name === name),
-    );
+    const times = told.flatMap((details) => details.steps.filter((step) => step.name === name));
     return [name, median(times.map(({ started, ended }) => ((ended ?? started) - started) / 1000))] as const;
   });
-  const told = steps.map(([name, time]) => `${name} ${time.toFixed(2)}`).join(', ');
+  const list = steps.map(([name, time]) => `${name} ${time.toFixed(2)}`).join(', ');
   return [
     atMost(added, 2, seconds, {
       name: 'what the host script adds to a deploy, without the hooks',
-      note: `an app without hooks, by \`overlap\`, median of ${rounds}: ${seconds(whole)} in all, less two starts of the app of ${seconds(startSeconds)} each. Its steps in seconds: ${told}`,
+      note: `an app without hooks, by \`overlap\`, median of ${rounds}: ${seconds(whole)} in all, less two starts of the app of ${seconds(startSeconds)} each. Its steps in seconds: ${list}`,
       bars: steps.map(([name, time]) => ours(name, time, seconds(time))),
     }),
   ];

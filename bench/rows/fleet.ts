@@ -4,6 +4,7 @@ import type { Row } from '../row.ts';
 import { countCalls, measureDeploy } from './deploy.ts';
 
 const instances = 20;
+const nothing = { steps: [], checks: [], log: [] };
 
 /** What a deploy to many instances asks of AWS. */
 export const fleet: Row = {
@@ -17,7 +18,10 @@ export const fleet: Row = {
     say(`a deploy to ${instances} instances without machines, each as long as that: ${seconds(script)}`);
     const raised = await Fleet.raise(held.cloud);
     try {
-      const calls = await raised.deploy(instances, { details: deployed.details, scriptSeconds: script });
+      const calls = await raised.deploy(instances, {
+        details: deployed.details ?? nothing,
+        scriptSeconds: script,
+      });
       return [
         atMost(calls.length, 45, String, {
           name: `API calls of one deploy to ${instances} instances`,

@@ -14,7 +14,7 @@ const forms: readonly Form[] = [
 ];
 
 /** Of all forms together; each has its share of them. */
-const leastRequests = 20_000;
+const leastRequests = Number(process.env['LEAST'] ?? 20_000);
 const share = leastRequests / forms.length;
 
 /** What users meet while an app is exchanged: by us, and by others. */
@@ -32,7 +32,7 @@ export const losses: Row = {
 };
 
 /** What users met while one way of exchanging an app was at work. */
-interface Exchanged {
+export interface Exchanged {
   readonly label: string;
   readonly switch: Form['switch'] | 'peer';
   readonly loadSeconds: number;
@@ -62,7 +62,7 @@ async function deployUnderLoad(grounds: Grounds, form: Form, { say, stop }: Play
 
 /** From when the old release may be asked no more, or no more alone, until the new one is seen to answer. */
 function turnOf(deployed: Deployed | undefined): Span {
-  const steps = deployed?.details.steps ?? [];
+  const steps = deployed?.details?.steps ?? [];
   const from = steps.find(({ name }) => name === 'hold' || name === 'switch')?.started ?? 0;
   return [from, steps.find(({ name }) => name === 'check')?.ended ?? from];
 }
@@ -102,7 +102,7 @@ function tell({ requests, perSecond, lost, longestMs, p99BeforeMs }: Met): strin
 
 const count = (value: number): string => value.toLocaleString('en');
 
-function lossFigure(own: readonly Exchanged[], others: readonly Exchanged[]): Figure {
+export function lossFigure(own: readonly Exchanged[], others: readonly Exchanged[]): Figure {
   const requests = own.reduce((sum, { met }) => sum + met.requests, 0);
   const lost = own.reduce((sum, { met }) => sum + met.lost, 0);
   const slowest = Math.min(...own.map(({ met }) => met.perSecond));
@@ -131,7 +131,7 @@ function lossOf(exchanged: readonly Exchanged[]): [number, string] {
   return [each, `${count(each)} lost at one exchange, the app loads in 5 s`];
 }
 
-function waitFigure(
+export function waitFigure(
   { label, switch: by, loadSeconds, met }: Exchanged,
   others: readonly Exchanged[],
 ): Figure {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Sample } from '../../../rehearsal/load/load.ts';
+import { drawComparison } from '../../../rehearsal/plots/compare.ts';
 import { drawDeploy, switchSpan, wholeSpan } from '../../../rehearsal/plots/deploy.ts';
 import { drawPage, type SceneTold } from '../../../rehearsal/plots/page.ts';
 import { decades, humanTime, linear, logarithmic, powers, ticks } from '../../../rehearsal/plots/scale.ts';
@@ -103,6 +104,15 @@ describe('a deploy', () => {
   test('draws no waits where nobody asked', () => {
     expect(drawDeploy({ deploy, requests: [], span: wholeSpan(deploy) })).not.toContain('class="median"');
   });
+});
+
+test('ways that are compared stand on equal scales, and tell their losses', () => {
+  const panel = (title: string, latency: number, ok: 0 | 1) => {
+    return { title, exchanged: [1000, 2000] as const, samples: [[1500, latency, ok]] as const };
+  };
+  const drawn = drawComparison([panel('restart', 2, 0), panel('overlap', 5000, 1)]);
+  expect(drawn).toContain('aria-label="restart: 1 requests lost; overlap: 0 requests lost"');
+  expect(drawn.match(/>10 s</g)).toHaveLength(2);
 });
 
 describe('the page', () => {
