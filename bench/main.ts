@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { drawBars } from './bars.ts';
 import { type Figure, unmeasured } from './figure.ts';
 import { Grounds } from './grounds.ts';
-import { describeLoad, describeMachine, type Results, tellFigures, writeResults } from './results.ts';
+import {
+  currentLoad,
+  describeMachine,
+  type Results,
+  tellFigures,
+  tellLoads,
+  writeResults,
+} from './results.ts';
 import type { Play, Row } from './row.ts';
 import { rows } from './rows/index.ts';
 
@@ -33,7 +40,7 @@ function chosen(names: readonly string[]): readonly Row[] {
 const pictures = new Map<string, string>();
 
 async function playRow(row: Row, play: Pick<Play, 'grounds' | 'stop'>): Promise<Figure[]> {
-  console.log(`${elapsed()}  ${row.name}: ${row.title} (load ${describeLoad()})`);
+  console.log(`${elapsed()}  ${row.name}: ${row.title} (load ${currentLoad().toFixed(1)})`);
   const say = (line: string) => console.log(`${elapsed()}    ${line}`);
   try {
     const figures = await row.play({ ...play, say, picture: (file, svg) => pictures.set(file, svg) });
@@ -53,11 +60,12 @@ async function playAll(wanted: readonly Row[]): Promise<Results> {
     raised ??= Grounds.raise((step) => console.log(`${elapsed()}    ${step}`));
     return raised;
   };
-  const loads = [describeLoad()];
+  const loads: number[] = [];
   const played: { title: string; figures: Figure[] }[] = [];
   try {
     for (const row of wanted) {
       stop.signal.throwIfAborted();
+      loads.push(currentLoad());
       played.push({ title: row.title, figures: await playRow(row, { grounds, stop: stop.signal }) });
     }
   } finally {
@@ -66,7 +74,7 @@ async function playAll(wanted: readonly Row[]): Promise<Results> {
   return {
     machine: describeMachine(),
     date: new Date().toISOString(),
-    load: `${loads[0]} processes wanted a processor in the minute before the run`,
+    load: tellLoads(loads),
     minutes: Math.round((performance.now() - began) / 60_000),
     rows: played,
   };

@@ -22,9 +22,13 @@ export function describeMachine(): string {
   return `${processors.length} cores${model === '' || model === 'unknown' ? '' : ` (${model})`}, ${memory}, Linux ${kernel}`;
 }
 
-/** Processes that wanted a processor in the last minute, as a sentence. */
-export function describeLoad(): string {
-  return (loadavg()[0] ?? 0).toFixed(1);
+/** How many processes wanted a processor at a time, in the last minute. */
+export const currentLoad = (): number => loadavg()[0] ?? 0;
+
+/** The loads before each row, as a sentence; the first one is other people's work alone. */
+export function tellLoads(loads: readonly number[]): string {
+  const [first = 0, most] = [loads[0], Math.max(...loads)];
+  return `${first.toFixed(1)} processes wanted a processor in the minute before the run, at most ${most.toFixed(1)} before one of its rows`;
 }
 
 const verdict = ({ holds }: Pick<Figure, 'holds'>): string =>

@@ -13,7 +13,7 @@ export interface Panel {
   readonly exchanged: Span;
 }
 
-const panelHeight = curveHeight + 40;
+const panelHeight = curveHeight + 62;
 /** Milliseconds that are shown before and after the exchange. */
 const before = 5_000;
 
@@ -24,7 +24,9 @@ export function drawComparison(panels: readonly Panel[]): string {
   const shown = panels.map(({ samples, exchanged: [from] }) =>
     within(samples, [from - before, from + length]),
   );
-  const range = decades(shown.flatMap((samples) => samples.map(([, latency]) => latency)));
+  const range = decades(
+    shown.flatMap((samples) => samples.flatMap(([, latency, ok]) => (ok === 1 ? [latency] : []))),
+  );
   const drawn = panels.map((panel, index) => {
     const from = panel.exchanged[0];
     const span: Span = [from - before, from + length];

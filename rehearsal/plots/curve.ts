@@ -8,7 +8,11 @@ export const width = 860;
 export const [left, right] = [112, width - 64];
 export const curveHeight = 150;
 /** More dots than this are one blot. */
-const mostDots = 6000;
+const mostDots = 2500;
+/** Slices of the longest waits, and of the medians. */
+const [slices, coarse] = [260, 70];
+/** Slices that are further apart than this many have a gap between them. */
+const mostApart = 5.5;
 
 /** What users met over a stretch of time. */
 export interface Curve {
@@ -26,16 +30,17 @@ export interface Curve {
 /** Each request's wait on a scale of powers of ten, the median, and a line for each loss. */
 export function drawCurve({ x, span, samples, top, title, range }: Curve): string {
   const bottom = top + curveHeight;
-  const waits = range ?? decades(samples.map(([, latency]) => latency));
+  const answered = samples.filter(([, , ok]) => ok === 1);
+  const waits = range ?? decades(answered.map(([, latency]) => latency));
   const y = logarithmic(waits, [bottom, top]);
-  const slices = slice(samples, span, 260);
-  const line = (held: readonly Slice[], value: (one: Slice) => number): string =>
-    held
-      .map((one, index) => `${index === 0 ? 'M' : 'L'}${x(one.at).toFixed(1)} ${y(value(one)).toFixed(1)}`)
-      .join('');
-  const longest = line(slices, ({ longestMs }) => longestMs);
-  const [first, last] = [slices[0], slices.at(-1)];
-  const area = `${longest}L${x(last?.at ?? 0).toFixed(1)} ${bottom}L${x(first?.at ?? 0).toFixed(1)} ${bottom}Z`;
+  const runs = runsOf(slice(answered, span, slices), (span[1] - span[0]) / slices);
+  const longest = runs.map((run) => lineOf(run, x, ({ longestMs }) => y(longestMs)));
+  const areas = runs.map((run, index) => {
+    const [first, last] = [run[0]?.at ?? 0, run.at(-1)?.at ?? 0];
+    return `${longest[index]}L${x(last).toFixed(1)} ${bottom}L${x(first).toFixed(1)} ${bottom}Z`;
+  });
+  const medians = runsOf(slice(answered, span, coarse), (span[1] - span[0]) / coarse);
+  const median = medians.map((run) => lineOf(run, x, ({ medianMs }) => y(medianMs)));
   const axis = powers(waits).flatMap((power) => [
     element('path', { class: 'grid', d: `M${left} ${y(power).toFixed(1)}H${right}` }),
     label(left - 8, y(power) + 4, humanPower(power), 'end'),
@@ -43,13 +48,30 @@ export function drawCurve({ x, span, samples, top, title, range }: Curve): strin
   return [
     ...axis,
     label(0, top - 12, title, 'head'),
-    element('path', { class: 'area', d: area }),
-    samples.length <= mostDots ? drawDots(x, y, samples) : element('path', { class: 'longest', d: longest }),
-    element('path', { class: 'median', d: line(slice(samples, span, 70), ({ medianMs }) => medianMs) }),
+    element('path', { class: 'area', d: areas.join('') }),
+    answered.length <= mostDots
+      ? drawDots(x, y, answered)
+      : element('path', { class: 'longest', d: longest.join('') }),
+    element('path', { class: 'median', d: median.join('') }),
     drawLosses(x, samples, [top, bottom]),
-    drawSums(samples, y, top),
+    drawSums(samples, answered, y, top),
   ].join('');
 }
+
+/** Slices without a gap between them: nothing is drawn over a time of which nothing is known. */
+function runsOf(all: readonly Slice[], length: number): Slice[][] {
+  const runs: Slice[][] = [];
+  for (const one of all) {
+    const run = runs.at(-1);
+    const last = run?.at(-1);
+    if (run === undefined || last === undefined || one.at - last.at > length * mostApart) runs.push([one]);
+    else run.push(one);
+  }
+  return runs;
+}
+
+const lineOf = (run: readonly Slice[], x: Scale, y: (one: Slice) => number): string =>
+  run.map((one, index) => `${index === 0 ? 'M' : 'L'}${x(one.at).toFixed(1)} ${y(one).toFixed(1)}`).join('');
 
 const humanPower = (ms: number): string => (ms < 1000 ? `${ms} ms` : `${ms / 1000} s`);
 
@@ -68,16 +90,15 @@ function drawLosses(x: Scale, shown: readonly Sample[], [top, bottom]: Span): st
   });
 }
 
-function drawSums(shown: readonly Sample[], y: Scale, top: number): string {
-  const { requests, lost, longestMs, medianMs } = waitsOf(shown);
+function drawSums(all: readonly Sample[], answered: readonly Sample[], y: Scale, top: number): string {
+  const { requests, lost } = waitsOf(all);
+  const { longestMs, medianMs } = waitsOf(answered);
+  const sums = `${requests.toLocaleString('en')} requests · ${lost.toLocaleString('en')} lost`;
+  const high = y(longestMs) + 4;
   return [
-    label(
-      right,
-      top - 12,
-      `${requests.toLocaleString('en')} requests · ${lost.toLocaleString('en')} lost`,
-      `end ${lost > 0 ? 'loss' : 'strong'}`,
-    ),
-    label(right + 6, y(longestMs) + 4, humanTime(longestMs), 'strong'),
-    label(right + 6, y(medianMs) + 4, humanTime(medianMs), ''),
+    label(right, top - 12, sums, `end ${lost > 0 ? 'loss' : 'strong'}`),
+    label(right + 6, high, humanTime(longestMs), 'strong'),
+    // Two numbers in one place are none.
+    label(right + 6, Math.max(y(medianMs) + 4, high + 13), humanTime(medianMs), ''),
   ].join('');
 }

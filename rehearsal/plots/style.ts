@@ -18,7 +18,7 @@ export const drawing = `
   svg .longest { stroke: var(--wait); stroke-width: 1.4; fill: none; stroke-linejoin: round; }
   svg .area { fill: var(--wait); fill-opacity: .14; stroke: none; }
   svg .median { stroke: var(--median); stroke-width: 1.4; fill: none; }
-  svg .losses { stroke: var(--lost); stroke-width: 1.6; fill: none; }
+  svg .losses { stroke: var(--lost); stroke-width: 1.2; stroke-opacity: .8; fill: none; }
   svg .step { fill: var(--step); } svg .turn { fill: var(--switch); } svg .shade { fill: var(--switch); fill-opacity: .13; }
   svg .ours { fill: var(--wait); } svg .peer { fill: var(--peer); } svg .broken { fill: var(--lost); }
   svg .limit { stroke: var(--switch); stroke-width: 1.5; stroke-dasharray: 3 3; fill: none; }`;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { drawBars, writeBars } from '../../../bench/bars.ts';
 import { atMost, ours, peer, shown, times, unmeasured } from '../../../bench/figure.ts';
-import { figuresTable, tellFigures, writeResults } from '../../../bench/results.ts';
+import { figuresTable, tellFigures, tellLoads, writeResults } from '../../../bench/results.ts';
 import { inTurn, median, ratioOfPairs } from '../../../bench/statistics.ts';
 
 describe('statistics', () => {
@@ -57,6 +57,10 @@ describe('results', () => {
     expect(figuresTable(results)).toContain('| the a\\|b | ≤ 0.60 × | 0.70 × | **does not hold** |');
     expect(figuresTable(results)).toContain('| memory | shown | 4 MB | shown |');
     expect(tellFigures([failing])).toContain('DOES NOT HOLD');
+  });
+
+  test('tell what else the machine did', () => {
+    expect(tellLoads([0.31, 2.5])).toMatch(/^0\.3 processes .+ at most 2\.5 /);
   });
 
   test('say how each was measured, and on what', () => {
