@@ -17,6 +17,7 @@ export const rate = 225;
 export interface Met {
   readonly samples: readonly Sample[];
   readonly requests: number;
+  /** Requests that were sent each second before it began; later at most 2,000 wait at a time, and no more are sent. */
   readonly perSecond: number;
   readonly lost: number;
   /** The longest wait of a request that was sent after it began, in milliseconds. */
@@ -58,18 +59,21 @@ export async function underLoad(cloud: Cloud, url: string, work: () => Promise<v
     await ended;
     return metOf(JSON.parse(readFileSync(out, 'utf8')) as LoadReport, begun);
   } finally {
-    load.kill();
+    // Nobody waits for what it would still report.
+    load.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function metOf({ samples, seconds }: LoadReport, begun: number): Met {
-  const before = waitsOf(samples.filter(([start]) => start < begun));
+function metOf({ samples }: LoadReport, begun: number): Met {
+  const earlier = samples.filter(([start]) => start < begun);
+  const before = waitsOf(earlier);
+  const first = Math.min(...earlier.map(([start]) => start));
   const since = waitsOf(samples.filter(([start]) => start >= begun));
   return {
     samples,
     requests: samples.length,
-    perSecond: samples.length / seconds,
+    perSecond: before.requests / ((begun - first) / 1000),
     lost: before.lost + since.lost,
     longestMs: since.longestMs,
     p99BeforeMs: before.p99Ms,

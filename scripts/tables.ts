@@ -72,8 +72,17 @@ function actionsTable(): string {
 
 function figures(): string {
   const file = join(root, 'bench/results.json');
+  if (!existsSync(file)) return 'Not measured yet: `npm run bench`.';
   const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
-  return `Measured in one run on ${results.date.slice(0, 10)}: ${results.machine}.\n\n${figuresTable(results)}`;
+  return `Two hundred users a second ask an app that needs 5 seconds to load, while it is exchanged for its next release:
+
+![What users wait and what is lost while an app is exchanged: by systemctl restart, by Capistrano, by Understudy](docs/upgrade.svg)
+
+Measured in one run on ${results.date.slice(0, 10)}: ${results.machine}.
+
+${figuresTable(results)}
+
+![Bars of the figures, ours beside others](docs/figures.svg)`;
 }
 
 interface Page {

@@ -124,7 +124,8 @@ end
 };
 
 const setUp = `systemctl daemon-reload
-ssh-keygen -q -t rsa -b 2048 -N '' -f /root/.ssh/id_rsa </dev/null
+# PEM: Debian 12's net-ssh cannot read OpenSSH's own form of RSA keys (OpenSSL 3).
+ssh-keygen -q -m PEM -t rsa -b 2048 -N '' -f /root/.ssh/id_rsa </dev/null
 cp /root/.ssh/id_rsa.pub /root/.ssh/authorized_keys
 chmod 700 /root/.ssh
 systemctl start ssh

@@ -8,7 +8,7 @@ import type { Deployed, Grounds } from '../grounds.ts';
 import type { Play, Row } from '../row.ts';
 import { median } from '../statistics.ts';
 
-const rounds = Number(process.env['ROUNDS'] ?? 10);
+const rounds = 10;
 
 /** What one deploy costs beside the host's own work: by our action, and by the AWS CLI with the same document. */
 export const deploy: Row = {

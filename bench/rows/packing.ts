@@ -8,7 +8,7 @@ import type { Row } from '../row.ts';
 import { inTurn, median, ratioOfPairs } from '../statistics.ts';
 
 const [files, bytes] = [5_000, 200e6];
-const rounds = 5;
+const rounds = 3;
 
 /** How long packing takes, beside the fastest that people do by hand. */
 export const packing: Row = {
