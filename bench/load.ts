@@ -11,7 +11,7 @@ import type { LoadReport, Sample } from '../rehearsal/load/load.ts';
 import { waitsOf } from '../rehearsal/plots/series.ts';
 
 /** Requests a second, each on a connection of its own, sent whether or not the earlier ones were answered. */
-export const rate = 225;
+const rate = 225;
 
 /** What users met before something happened, and from then on. */
 export interface Met {
