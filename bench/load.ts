@@ -26,6 +26,9 @@ export interface Met {
   readonly longestBeforeMs: number;
 }
 
+/** What each user asks, and is promised. */
+const asked = [{ path: '/health', status: 200, type: 'application/json' }];
+
 const calmMs = 8_000;
 const afterMs = 2_000;
 
