@@ -40,8 +40,8 @@ export async function underLoad(cloud: Cloud, url: string, work: () => Promise<v
   const flags = [
     '--url',
     url,
-    '--kind',
-    'bench',
+    '--checks',
+    JSON.stringify(asked),
     '--rate',
     String(rate),
     '--until-stdin-closes',
