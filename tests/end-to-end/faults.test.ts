@@ -56,13 +56,13 @@ describe('a call that goes wrong: the verdict is true, nothing is done twice, an
     expect(deploy.result).toMatchObject({ result: 'done', reason: 'deployed' });
   }, 240_000);
 
-  test('an instance that cannot be reached is told as one where nothing was changed', async () => {
+  test('a command that cannot be delivered is told as one that never ran, and the lease is given back', async () => {
     const next = await staging.pack();
     await addFault(staging.cloud, {
       ...{ action: 'SendCommand', kind: 'undeliverable', resource: `*document/${app}-deploy` },
     });
     const deploy = await staging.deploy(next);
-    expect(deploy.result).toMatchObject({ result: 'refused', reason: 'delivery-timed-out' });
+    expect(deploy.result).toMatchObject({ result: 'failed', reason: 'delivery-timed-out' });
     expect(await staging.live()).toBe(live.id.slice(0, 12));
     expect(await staging.lease()).toMatchObject({ state: 'released' });
   }, 240_000);

@@ -14,6 +14,7 @@ import {
   stopCloud,
 } from '../../rehearsal/cloud/cloud.ts';
 import { enrol } from '../../rehearsal/cloud/enrol.ts';
+import { addFault } from '../../rehearsal/cloud/fault.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
 import { baseImage } from '../../rehearsal/gateway/ec2/images.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
@@ -177,4 +178,18 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
     expect(told.sentence).toContain(`1 of 3 instances: ${unreachable} (never registered)`);
     expect(await commands()).toHaveLength(sent);
   }, 30_000);
+
+  test('does not believe a command that says Success: the instance that it was not delivered to is told', async () => {
+    // The first command that it would get is the probe, the second the deploy.
+    const resource = `*instance/${broken}`;
+    await addFault(cloud, { action: 'SendCommand', kind: 'undeliverable', resource, after: 1 });
+    const variant = { version: '5', migrate: addTable('more') };
+    const told = resultOf(await deploy(variant, '{concurrency: 2, errors: 2}'));
+    expect((await commands())[0]).toMatchObject({ Status: 'Success' });
+    expect(told).toMatchObject({ result: 'failed' });
+    expect(told.sentence).toContain('Of 3 instances: 1 failed, 1 refused, 1 done');
+    expect(of(told, broken)).toMatchObject({ result: 'failed', reason: 'delivery-timed-out' });
+    expect(of(told, healthy)).toMatchObject({ result: 'done', reason: 'deployed' });
+    expect(await live()).toEqual(['5', '1']);
+  }, 240_000);
 });
