@@ -2,7 +2,7 @@
  * Measures what the README promises: `npm run bench`, or some rows by name. A whole run writes results.json and
  * results.md; `npm run tables` brings the README up to them. A figure that does not hold is told, never hidden.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { drawBars } from './bars.ts';
 import { type Figure, unmeasured } from './figure.ts';
@@ -80,6 +80,13 @@ async function playAll(wanted: readonly Row[]): Promise<Results> {
   };
 }
 
+/** Writes what was measured, and its pictures. */
+function write(folder: string, docs: string): void {
+  writeFileSync(join(folder, 'results.md'), writeResults(results));
+  pictures.set('figures.svg', drawBars(figures));
+  for (const [file, svg] of pictures) writeFileSync(join(docs, file), svg);
+}
+
 const wanted = chosen(process.argv.slice(2));
 const results = await playAll(wanted);
 const figures = results.rows.flatMap((row) => row.figures);
@@ -90,11 +97,12 @@ console.log(
 );
 if (wanted.length === rows.length) {
   writeFileSync(join(import.meta.dirname, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(join(import.meta.dirname, 'results.md'), writeResults(results));
-  pictures.set('figures.svg', drawBars(figures));
-  for (const [file, svg] of pictures) writeFileSync(join(import.meta.dirname, '../docs', file), svg);
+  write(import.meta.dirname, join(import.meta.dirname, '../docs'));
   console.log('bench/results.md is written; npm run tables brings the README up to it.');
 } else {
-  console.log('Some rows alone: bench/results.md is as it was.');
+  const aside = join(import.meta.dirname, 'partial');
+  mkdirSync(aside, { recursive: true });
+  write(aside, aside);
+  console.log('Some rows alone are in bench/partial/; bench/results.md is as it was.');
 }
 process.exit(failing === 0 ? 0 : 1);
