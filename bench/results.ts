@@ -52,8 +52,9 @@ export function writeResults(results: Results): string {
   return `# Figures
 
 Measured by \`npm run bench\` in one run of ${minutes} minutes on ${date.slice(0, 10)}: ${machine}.
-Load of the machine: ${load}. Everything ran on this one machine: hosts, users, runner and AWS's stand-in. Ratios are what counts;
-times of another machine are other times.
+Load of the machine: ${load}.
+Everything ran on this one machine: hosts, users, runner and AWS's stand-in. Ratios are what counts; times of another machine are
+other times.
 
 ${figuresTable(results)}
 ${rows.map(writeRow).join('')}`;
@@ -66,8 +67,10 @@ function writeRow({ title, figures }: Results['rows'][number]): string {
 function writeFigure(figure: Figure): string {
   const { name, measured, must, note, bars } = figure;
   const drawn = bars.length === 0 ? '' : `\n\`\`\`text\n${writeBars(bars)}\n\`\`\`\n`;
-  return `\n**${name}**: ${measured} (${must}; ${verdict(figure)}). ${note}.\n${drawn}`;
+  return `\n**${name}**: ${measured} (${must}; ${verdict(figure)}). ${sentence(note)}.\n${drawn}`;
 }
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** The same for a terminal. */
 export function tellFigures(figures: readonly Figure[]): string {

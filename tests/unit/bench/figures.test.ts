@@ -66,7 +66,7 @@ describe('results', () => {
   test('say how each was measured, and on what', () => {
     const text = writeResults(results);
     expect(text).toContain('12 minutes on 2026-11-23: 2 cores.');
-    expect(text).toContain('**the a|b**: 0.70 × (≤ 0.60 ×; **does not hold**). why not.');
+    expect(text).toContain('**the a|b**: 0.70 × (≤ 0.60 ×; **does not hold**). Why not.');
   });
 
   test('bars are as long as what they show', () => {
