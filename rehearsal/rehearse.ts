@@ -29,6 +29,7 @@ const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
 const quiet = new Quiet(programme.scenes.filter(({ measured }) => measured).length);
 const stop = new AbortController();
+const stopped = new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
 
 function opened<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');
@@ -89,13 +90,17 @@ async function setStage(
 async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']): Promise<void> {
   const sayStopping = () => say('stopping: the run under way is cancelled');
   stop.signal.addEventListener('abort', sayStopping);
-  if (scene.beside === 'later') await quiet.over();
-  const set = () => setStage(scene, rehearsal, say);
-  const { stage, stagings } = await (scene.beside === 'waits' ? quiet.alone(set) : set());
-  stop.signal.throwIfAborted();
-  const work = () => play(scene, stage, stagings);
-  await (scene.measured ? quiet.measured(work) : work());
-  stop.signal.removeEventListener('abort', sayStopping);
+  try {
+    if (scene.beside === 'later') await Promise.race([quiet.over(), stopped]);
+    const set = () => setStage(scene, rehearsal, say);
+    const { stage, stagings } = await (scene.beside === 'waits' ? quiet.alone(set) : set());
+    stop.signal.throwIfAborted();
+    const work = () => play(scene, stage, stagings);
+    await (scene.measured ? quiet.alone(work) : work());
+  } finally {
+    stop.signal.removeEventListener('abort', sayStopping);
+    if (scene.measured) quiet.played();
+  }
 }
 
 function sceneTask(scene: Numbered): ListrTask<Rehearsal> {

@@ -1,3 +1,4 @@
+import { badReleasesUnderLoad } from './bad-releases.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
@@ -14,6 +15,7 @@ export const scenes: readonly Scene[] = [
   upgradeByPause,
   incident,
   samePushAgain,
+  badReleasesUnderLoad,
   interruptedRuns,
   restartWithSecrets,
 ];

@@ -17,14 +17,10 @@ export class Quiet {
     return turn;
   }
 
-  /** Plays a scene whose users are measured. */
-  async measured<T>(play: () => Promise<T>): Promise<T> {
-    try {
-      return await this.alone(play);
-    } finally {
-      this.#measured -= 1;
-      if (this.#measured <= 0) this.#over.resolve();
-    }
+  /** One of those scenes is over, however it ended. */
+  played(): void {
+    this.#measured -= 1;
+    if (this.#measured === 0) this.#over.resolve();
   }
 
   /** Resolves when nobody will be measured any more. */

@@ -1,8 +1,10 @@
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
+import { Quiet } from '../../rehearsal/scenes/quiet.ts';
 import { readProgramme } from '../../rehearsal/words.ts';
 
 const refuse = (sentence: string): never => {
@@ -87,5 +89,37 @@ describe('npm run rehearse -- --app DIR', () => {
     const asked = folder;
     spoil();
     expect(() => keysOf('--app', asked)).toThrow(sentence);
+  });
+});
+
+describe('a quiet moment', () => {
+  test('is had by one at a time, in the order in which they asked, also after one that failed', async () => {
+    const quiet = new Quiet();
+    const seen: string[] = [];
+    const turn = (name: string, fail = false) =>
+      quiet.alone(async () => {
+        seen.push(`${name} begins`);
+        await setImmediate();
+        seen.push(`${name} ends`);
+        if (fail) throw new Error(name);
+      });
+    const [first, second] = [turn('one', true), turn('two')];
+    await expect(first).rejects.toThrow('one');
+    await second;
+    expect(seen).toEqual(['one begins', 'one ends', 'two begins', 'two ends']);
+  });
+
+  test('lasts when all whose users are measured have played', async () => {
+    const quiet = new Quiet(2);
+    let over = false;
+    const watching = quiet.over().then(() => {
+      over = true;
+    });
+    quiet.played();
+    await setImmediate();
+    expect(over).toBe(false);
+    quiet.played();
+    await watching;
+    await new Quiet().over();
   });
 });
