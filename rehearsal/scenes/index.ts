@@ -1,5 +1,6 @@
 import { badReleasesUnderLoad } from './bad-releases.ts';
 import { firstDeploy } from './first-deploy.ts';
+import { fleet } from './fleet.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
@@ -16,6 +17,7 @@ export const scenes: readonly Scene[] = [
   incident,
   samePushAgain,
   badReleasesUnderLoad,
+  fleet,
   interruptedRuns,
   restartWithSecrets,
 ];
