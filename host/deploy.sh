@@ -33,25 +33,32 @@ check_room() {
   keep_fact archive-bytes "$archive"
   read -r total databases < <(data_bytes)
   need=$((archive * 8 + total + databases * 3 + 64 * 1024 * 1024))
+  for place in "$home" "$home"/releases "$state" "$state"/{operations,releases,backups,rehearsal}; do
+    [[ ! -e $place || -w $place ]] || refuse read-only "$place cannot be written: its volume is read-only."
+  done
   for place in "$home" "$state"; do
     free=$(free_bytes "$place")
     ((free >= need)) || refuse no-room "$place has $((free >> 20)) MiB free, and this release needs about $((need >> 20)) MiB."
   done
   check_memory
+  lay_ballast
   note "needs about $((need >> 20)) MiB of $((free >> 20)) MiB"
 }
 
-# The rehearsal runs beside the live release: as much memory again must be there.
+# The rehearsal runs beside the live release: as much memory again must be there. Where it is not, a port that can be
+# held is held from before the rehearsal, and no two releases are ever up at once.
 check_memory() {
-  local previous main used free
+  local previous main used free told
   previous=$(fact previous)
   [[ -n $previous ]] || return 0
   main=$(unit_state "$app@$previous.service" MainPID)
   ((main > 0)) || return 0
   used=$(ps -o rss= --pid "$main" --ppid "$main" | awk '{sum += $1} END {print sum + 0}')
   free=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
-  ((free >= used)) || refuse no-memory \
-    "The live release takes $((used >> 10)) MiB, and only $((free >> 10)) MiB are free for another beside it."
+  ((free < used)) || return 0
+  told="The live release takes $((used >> 10)) MiB, and only $((free >> 10)) MiB are free for another beside it"
+  has_socket || refuse no-memory "$told."
+  keep_fact memory-short "$told"
 }
 
 # An earlier release goes back to the data that it knew: with another schema only a restore can pair the two.
@@ -84,7 +91,7 @@ rest_workers() {
 
 # Live data changes from here on. Under `overlap` the old release serves on meanwhile.
 migrate() {
-  if [[ $(setting switch) == overlap ]]; then rest_workers; fi
+  if [[ $(manner) == overlap ]]; then rest_workers; fi
   keep_fact migrating yes
   if [[ -x $folder/.understudy/hooks/migrate ]]; then
     in_sandbox live "$folder/.understudy/hooks/migrate" || fail migrate-failed "The hook migrate ended with code $? on the live data."
@@ -96,7 +103,7 @@ migrate() {
 
 check_public() {
   await_healthy public "$app@$short.service" "$(start_timeout_ms)"
-  has_fact answered || keep_fact answered "$(now_ms)"
+  has_fact answered || keep_fact answered "$(uptime_ms)"
   be_alone 0
   keep_restarts
   keep_fact checked yes
@@ -120,7 +127,8 @@ outcome() {
   held=$(fact held)
   answered=$(fact answered)
   if [[ -n $held ]]; then
-    spent=$((${answered:-$(now_ms)} - held))
+    spent=$((${answered:-$(uptime_ms)} - held))
+    ((spent >= 0)) || spent=0 # a boot lies in between
     if has_socket; then wait_ms=$spent; else down_ms=$spent; fi
   fi
   jq -nc --arg release "$short" --arg previous "$(fact previous)" --argjson healthy "$1" --argjson met "$(has_fact exposed && echo true || echo false)" \
@@ -157,13 +165,15 @@ usual_reason() {
 }
 
 work() {
+  # systemd takes death by SIGTERM for a success, and then no recovery follows.
+  trap 'exit 143' TERM
   install -d -m 0700 "$state/releases"
   if ! take_host; then
     finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host." "$(outcome false '')"
     return
   fi
   recover_others
-  keep_fact started "$(now_ms)"
+  keep_fact started "$(uptime_ms)"
   keep_fact previous "$(live_release)"
   keep_fact boot "$(</proc/sys/kernel/random/boot_id)"
   step lock safely take_lock
@@ -178,10 +188,11 @@ work() {
   step prepare safely prepare
   step backup safely back_up
   step copy safely copy_data
+  if has_fact memory-short; then step hold safely hold_still; fi
   step rehearse-migrate safely rehearse_migrate
   step rehearse safely rehearse
   step schema safely check_schema
-  if [[ $(setting switch) != overlap ]]; then step hold safely hold_still; fi
+  if [[ $(manner) != overlap ]] && ! has_fact held; then step hold safely hold_still; fi
   step migrate safely migrate
   step switch switch
   step check check_public
@@ -194,7 +205,13 @@ work() {
 finish_deployed() {
   local previous
   previous=$(fact previous)
-  finish 'done' deployed "Release $short is live${previous:+ in place of $previous}.$1" "$(outcome true)"
+  finish 'done' deployed "Release $short is live${previous:+ in place of $previous}.$1$(tell_memory)" "$(outcome true)"
+}
+
+tell_memory() {
+  if has_fact memory-short; then
+    printf ' %s: the port was held from before the rehearsal, and requests waited.' "$(fact memory-short)"
+  fi
 }
 
 already_live() {

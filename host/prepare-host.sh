@@ -23,6 +23,7 @@ action=prepare-host
 # embed units/understudy-recover@.service as file_recover_service
 # embed units/understudy-env@.service as file_env_service
 # embed units/understudy-firewall.service as file_firewall_service
+# embed units/understudy-firewall-keep.service as file_firewall_keep_service
 # embed units/understudy-logrotate.service as file_logrotate_service
 # embed units/understudy-logrotate.timer as file_logrotate_timer
 # embed units/metadata.nft as file_metadata
@@ -153,12 +154,16 @@ lay_files() {
   lay_file "$units/understudy-recover@.service" 0644 file_recover_service
   lay_file "$units/understudy-env@.service" 0644 file_env_service
   lay_file "$units/understudy-firewall.service" 0644 file_firewall_service
+  lay_file "$units/understudy-firewall-keep.service" 0644 file_firewall_keep_service
   lay_file "$units/understudy-logrotate.service" 0644 file_logrotate_service
   lay_file "$units/understudy-logrotate.timer" 0644 file_logrotate_timer
   lay_file "$units/$app@.service" 0644 file_app_service
   lay_file "$units/$app-rehearse@.service" 0644 file_rehearse_service
   lay_file "$units/$app-worker@.service" 0644 file_worker_service
-  if [[ $switch == restart ]]; then return; fi
+  if [[ $switch == restart ]]; then
+    if serves_by_socket; then lay_file "$units/$app@$(live_release).service.d/socket.conf" 0644 file_kept_socket; fi
+    return
+  fi
   lay_file "$units/$app.socket" 0644 file_app_socket
   lay_file "$units/$app-pause.service" 0644 file_pause_service
   lay_file "$units/$app-probe@.socket" 0644 file_probe_socket
@@ -166,6 +171,15 @@ lay_files() {
   lay_file "$units/$app-alone@.socket" 0644 file_alone_socket
   lay_file "$units/$app-rehearse@.socket" 0644 file_rehearse_socket
 }
+
+# Until the next deploy, a live release that was made for a socket keeps it, also when it starts again.
+serves_by_socket() {
+  local description
+  description=$state/releases/$(live_release).description.json
+  [[ -f $description && $(jq -r .service.switch "$description") != restart ]]
+}
+
+file_kept_socket() { printf '[Service]\nSockets=__APP__.socket __APP__-probe@%%i.socket\n'; }
 
 file_tmpfiles() { printf 'd /run/understudy 0755 root root -\nd /run/understudy/__APP__ 0755 root root -\n'; }
 
@@ -184,11 +198,12 @@ lay_settings() {
 
 raise_units() {
   systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
-  if [[ $switch == restart ]]; then drop_sockets; fi
+  if [[ $switch == restart ]] && ! serves_by_socket; then drop_sockets; fi
   systemctl daemon-reload # also after a run that died just before it
   enable_unit understudy-firewall.service
   enable_unit understudy-logrotate.timer
   raise_firewall
+  systemctl start understudy-firewall-keep.service
   systemctl start "understudy-boot@$app.service"
   stop_old_workers
   if [[ $switch != restart ]]; then raise_socket; fi
@@ -217,7 +232,7 @@ instance_of() {
   printf '%s' "${name%.service}"
 }
 
-# Under `restart` the app binds the port itself, so systemd lets go of it. The live release has it until it ends.
+# Under `restart` the app binds the port itself, so systemd lets go of it.
 drop_sockets() {
   local name units=/etc/systemd/system
   for name in "$app-"{probe,alone,rehearse}@.socket "$app-alone@.service" "$app-pause.service" "$app.socket"; do
@@ -226,6 +241,7 @@ drop_sockets() {
     rm -f "$units/$name"
     keep_fact changed "$units/$name"
   done
+  rm -f "$units/$app@"????????????.service.d/socket.conf
 }
 
 enable_unit() {
@@ -270,11 +286,12 @@ work() {
     finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host."
     return
   fi
-  keep_fact started "$(now_ms)"
+  keep_fact started "$(uptime_ms)"
   step recognise recognise
   step users make_users
   step folders make_folders
   step settings lay_settings
+  read_settings
   step files lay_files
   step units raise_units
   step firewall check_firewall

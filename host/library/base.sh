@@ -22,6 +22,13 @@ now_ms() {
   printf '%s' "$((microseconds / 1000))"
 }
 
+# For what lasts: the time of day may be set while an operation is at work. In milliseconds since the machine's boot.
+uptime_ms() {
+  local uptime
+  read -r uptime _ </proc/uptime
+  printf '%s' "$((10#${uptime/./}0))"
+}
+
 say() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*" >&2; }
 
 # Replaces a file as a whole: after a power cut it is the old one or the new one.
@@ -51,7 +58,18 @@ running_operation() {
   fi
 }
 
-setting() { jq -r --arg key "$1" '.[$key] | if type == "array" then join(" ") else . end' "$settings"; }
+# What prepare-host wrote down, read once: it is asked for a hundred times in a deploy.
+declare -A known=()
+read_settings() {
+  local name value
+  [[ -f $settings ]] || return 0
+  while IFS='=' read -r name value; do known[$name]=$value; done < <(
+    jq -r 'to_entries[] | "\(.key)=\(.value | if type == "array" then join(" ") else . end)"' "$settings"
+  )
+}
+read_settings
+
+setting() { printf '%s\n' "${known[$1]-}"; }
 
 # Runs a command as a user who can gain nothing more: all that touches an app's data runs so (attack 6). It gets no
 # descriptor of the host's lock, which whoever holds it can open. `enter` may name a command that changes namespaces first.

@@ -28,8 +28,26 @@ check_fence() {
 
 check_socket() {
   if has_socket && ! systemctl --quiet is-active "$app.socket"; then
-    refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState), so the port is closed: an operator sends $app-prepare-host, which opens it."
+    refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState), so the port is closed$(tell_thief): an operator sends $app-prepare-host, which opens it."
   fi
+}
+
+tell_thief() {
+  local port holder
+  port=$(setting port)
+  holder=$(ss --no-header --listening --tcp --numeric --processes "sport = :$port" | grep -o 'users:.*' | head -n 1) || true
+  if [[ -n $holder ]]; then printf ' (port %s is held by %s)' "$port" "${holder#users:}"; fi
+}
+
+# Units and programs that prepare-host laid, and that a switch needs half-way.
+check_units() {
+  local name units=("$app@.service" "$app-rehearse@.service" "$app-worker@.service" "understudy-recover@.service" "understudy-boot@.service")
+  if has_socket; then
+    units+=("$app.socket" "$app-pause.service" "$app-probe@.socket" "$app-alone@.service" "$app-alone@.socket" "$app-rehearse@.socket")
+  fi
+  for name in "${units[@]/#//etc/systemd/system/}" "$installed"/{boot,recover,environment} /etc/systemd/system-generators/understudy; do
+    [[ -e $name ]] || refuse not-prepared "$name is missing on this host: an operator sends $app-prepare-host, which lays it down."
+  done
 }
 
 # What keeps the app from the instance's role (attack 12).
@@ -49,6 +67,7 @@ check_digits() {
 
 take_lock() {
   check_host
+  check_units
   check_firewall
   check_digits
   check_fence

@@ -6,7 +6,7 @@
 # and every check answers. Records the last answer to each check; ends the step when it is not so.
 await_healthy() {
   local where=$1 of=$2 until
-  until=$(($(now_ms) + $3))
+  until=$(($(uptime_ms) + $3))
   await_process "$where" "$of" "$until"
   ask_checks "$where" "$of" "$until"
 }
@@ -17,7 +17,7 @@ await_process() {
   remember_start "$of"
   while problem=$(process_problem "$where" "$of"); [[ -n $problem ]]; do
     has_died "$of" && fail_start "$of" 'ended'
-    (($(now_ms) < until)) || fail_start "$of" "is not up: $problem"
+    (($(uptime_ms) < until)) || fail_start "$of" "is not up: $problem"
     sleep 0.1
   done
 }
@@ -129,7 +129,7 @@ ask_checks() {
         fail_start "$of" 'ended while it was asked its checks'
       fi
       if [[ $status != 0 ]]; then wrong=$((wrong + 1)); fi
-      if ((wrong >= 3)) || (($(now_ms) >= until)); then
+      if ((wrong >= 3)) || (($(uptime_ms) >= until)); then
         printf '%s\n' "$answer" >>"$journal/checks.jsonl"
         keep_excerpt "$of"
         fail check-failed "$(tell_failed_check "$answer")"
@@ -165,11 +165,11 @@ ask() {
     ;;
   esac
   words=$(mktemp -d)
-  began=$(now_ms)
+  began=$(uptime_ms)
   as_user "$user" curl -q --silent --globoff --path-as-is --proto =http --noproxy '*' \
     --max-time "$seconds" --write-out '%{stderr}%{http_code} %{content_type}' "${reach[@]}" \
     2>"$words/meta" | head -c 1048576 >"$words/body" || code=$?
-  spent=$(($(now_ms) - began))
+  spent=$(($(uptime_ms) - began))
   read -r status type <"$words/meta" || true
   jq -nc --arg where "$where" --argjson ms "$spent" --argjson check "$check" --arg status "${status:-000}" --arg type "${type:-}" \
     --arg code "$code" --arg excerpts "$excerpts" --rawfile body "$words/body" --slurpfile values "$(values_file)" "$redaction"'

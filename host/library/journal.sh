@@ -6,12 +6,27 @@
 reserve_seconds=$((timeout / 4 > 60 ? 60 : timeout / 4))
 work_seconds=$((timeout - reserve_seconds))
 
+# Room that is given back when the disk is full: for the journal, the verdict, and whoever puts things back.
+lay_ballast() {
+  rm -f "$journal/full"
+  fallocate --length 4MiB "$journal/ballast" || head --bytes 4M /dev/zero >"$journal/ballast"
+}
+
+drop_ballast() { rm -f "$journal/ballast"; }
+
 record() {
+  write_record "$1" 2>/dev/null || {
+    drop_ballast
+    : >"$journal/full"
+    write_record "$1"
+  }
+}
+
+write_record() {
   if [[ -n $(tail -c 1 "$journal/journal.jsonl" 2>/dev/null) ]]; then
     printf '\n' >>"$journal/journal.jsonl" # a power cut tore the last line: ours does not join it
   fi
-  printf '%s\n' "$1" >>"$journal/journal.jsonl"
-  sync "$journal/journal.jsonl"
+  printf '%s\n' "$1" >>"$journal/journal.jsonl" && sync "$journal/journal.jsonl"
 }
 
 # The whole lines of a file of JSON: a power cut may have torn one.
@@ -23,9 +38,25 @@ whole_lines() {
 
 journal_lines() { whole_lines "$journal/journal.jsonl"; }
 
-keep_fact() { record "$(jq -nc --arg fact "$1" --arg value "$2" --argjson at "$(now_ms)" '{$at, $fact, $value}')"; }
+keep_fact() {
+  if [[ $2 =~ ^[A-Za-z0-9\ .,:/@-]*$ ]]; then
+    record "$(printf '{"at":%s,"fact":"%s","value":"%s"}' "$(now_ms)" "$1" "$2")"
+  else
+    record "$(jq -nc --arg fact "$1" --arg value "$2" --argjson at "$(now_ms)" '{$at, $fact, $value}')"
+  fi
+}
 
-fact() { journal_lines | jq -rn --arg fact "$1" '[inputs | select(.fact == $fact) | .value] | last // ""'; }
+# The last value of a fact. Read by bash, as it is written: a deploy asks a hundred times.
+fact() {
+  local line='' last=''
+  [[ -f $journal/journal.jsonl ]] || return 0
+  while IFS= read -r line; do
+    [[ $line != *',"fact":"'"$1"'","value":"'*'"}' ]] || last=$line
+  done <"$journal/journal.jsonl"
+  last=${last#*'"value":"'}
+  last=${last%'"}'}
+  if [[ $last == *\\* ]]; then jq -r . <<<"\"$last\""; else printf '%s\n' "$last"; fi
+}
 
 has_fact() { [[ -n $(fact "$1") ]]; }
 
@@ -33,6 +64,8 @@ note() { printf '%s' "$*" >"$journal/note"; }
 
 # Ends a step that cannot succeed: RESULT is what it comes to when nothing had to be put back.
 end_step() {
+  # What a hook was ended for is the cause of what follows.
+  [[ ! -s $journal/failure ]] || exit 1
   jq -nc --arg result "$1" --arg reason "$2" --arg sentence "$3" '{$result, $reason, $sentence}' >"$journal/failure"
   say "$2: $3"
   exit 1
@@ -46,7 +79,7 @@ step() {
   local name=$1 code
   shift
   rm -f "$journal/failure" "$journal/note"
-  record "$(jq -nc --arg step "$name" --argjson at "$(now_ms)" '{$at, $step, event: "started"}')"
+  record "$(printf '{"at":%s,"step":"%s","event":"started"}' "$(now_ms)" "$name")"
   say "step $name"
   set +e
   (
@@ -58,9 +91,17 @@ step() {
   record "$(jq -nc --arg step "$name" --argjson at "$(now_ms)" --argjson ok "$((code == 0))" \
     --arg note "$(cat "$journal/note" 2>/dev/null)" '{$at, $step, event: "ended", ok: ($ok == 1), $note}')"
   if ((code != 0)); then
-    [[ -s $journal/failure ]] || (end_step failed '' "Step $name ended with code $code.") || true
+    drop_ballast
+    [[ -s $journal/failure ]] || (end_step failed '' "Step $name ended with code $code$(last_words).") || true
     "${on_failure:-give_up}" "$name"
   fi
+}
+
+# What the last command of a step said, for people.
+last_words() {
+  local words
+  words=$(tail -c 4096 "$journal/log" | tr -c '\n[:print:]' ' ' | tail -n 1)
+  if [[ ${excerpts:-on} == on && -n $words ]]; then printf ': %s' "${words:0:300}"; fi
 }
 
 current_step() { journal_lines | jq -rn '[inputs | select(.event == "started") | .step] | last // ""'; }
@@ -71,13 +112,16 @@ failure() { jq -r --arg key "$1" '.[$key] // ""' "$journal/failure"; }
 time_left_ms() {
   local started
   started=$(fact started)
-  printf '%s' "$((${started:-$(now_ms)} + work_seconds * 1000 - $(now_ms)))"
+  printf '%s' "$((${started:-$(uptime_ms)} + work_seconds * 1000 - $(uptime_ms)))"
 }
 
 # Where an operation may stop without leaving anything to put back.
 safe_point() {
   if [[ -e $journal/cancel ]]; then
     fail cancelled 'Cancelled on request, at a point where nothing had changed for users.'
+  fi
+  if [[ -e $journal/full ]]; then
+    fail no-room 'The disk of the host filled up before the switch.'
   fi
   if (($(time_left_ms) <= 0)); then
     fail timed-out "The operation's time of $work_seconds s was over before the switch."

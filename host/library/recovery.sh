@@ -51,6 +51,7 @@ migration_is_unclear() {
 # Judges the host after put_back, and ends the operation.
 conclude_put_back() {
   local reason=$1 sentence=$2 previous seconds
+  rm -f "$journal/failure" # told already
   previous=$(fact previous)
   if has_fact data-left; then
     sentence+=" The data could not be put back (a full disk, or a hook that does not end) and is as the migration left it; as it was before, it is in $backup/kept."
@@ -104,12 +105,17 @@ refuse_beside() {
 recover() {
   local stage=$1 reason=interrupted stopped
   if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
-    lock_host 60 || exit 0
+    lock_host 60 || { say "recovery ($stage): another operation holds the host's lock" && exit 75; }
   fi
+  # Whoever had the lock put this right meanwhile.
+  [[ ! -f $journal/line ]] || exit 0
+  drop_ballast
   stopped=$(current_step)
-  (($(time_left_ms) > 0)) || reason=timed-out
+  # Its time counts from the boot that it ran in.
+  [[ $(fact boot) != "$(</proc/sys/kernel/random/boot_id)" ]] || (($(time_left_ms) > 0)) || reason=timed-out
   say "recovery ($stage): died in step $stopped"
-  keep_fact interrupted "$stopped"
+  # Data that goes back twice is lost: what cannot be written down is not begun.
+  keep_fact interrupted "$stopped" || ! data_is_to_go_back "$stage" || exit 74
   [[ -n $stopped ]] || keep_fact previous "$(live_release)" # it died before it could look
   if [[ $(live_release) != "$short" && $(live_release) != "$(fact previous)" ]]; then
     [[ $stage == boot ]] || leave_alone
@@ -134,7 +140,7 @@ finish_forward() {
   if (await_forward); then
     finish_deployed ' The operation was interrupted after the switch and finished by recovery.'
   else
-    keep_fact exposed "$(now_ms)"
+    keep_fact exposed "$(uptime_ms)"
     put_back
     conclude_put_back interrupted "The operation died after the switch, and release $short is not healthy."
   fi
@@ -142,6 +148,7 @@ finish_forward() {
 
 # Asked in a condition, where bash forgets `set -e`.
 await_forward() {
+  rm -f "$journal/failure"
   await_healthy public "$app@$short.service" "$(start_timeout_ms "$short")"
   stop_holder
   settle "$short" 0 || exit 1

@@ -16,12 +16,12 @@ rehearse_migrate() {
 
 rehearse() {
   local began
-  began=$(now_ms)
   load_environment
+  began=$(uptime_ms)
   if has_socket; then systemctl start "$app-rehearse@$short.socket"; fi
   systemctl start --no-block "$app-rehearse@$short.service"
   await_healthy rehearsal "$app-rehearse@$short.service" "$(start_timeout_ms)"
-  keep_fact load-ms "$(($(now_ms) - began))"
+  keep_fact load-ms "$(($(uptime_ms) - began))"
   check_by_hook
   stop_rehearsal
   remove_copy

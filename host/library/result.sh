@@ -37,6 +37,7 @@ fit() {
 # shellcheck disable=SC2016
 finish() {
   local result=$1 reason=$2 sentence=$3 more=${4:-'{}'} digest='' told=on
+  drop_ballast
   [[ -f $journal/excerpt ]] || : >"$journal/excerpt"
   if ! can_redact; then
     told=off
@@ -52,8 +53,8 @@ finish() {
     --slurpfile checks <(whole_lines "$journal/checks.jsonl") --rawfile log "$journal/excerpt" \
     --slurpfile values "$(values_file)" "$redaction"'
     $fields[0] + {
-      steps: [$journal[] | select(.event == "started") as $begun
-        | [$journal[] | select(.event == "ended" and .step == $begun.step and .at >= $begun.at)][0] as $finish
+      steps: [range($journal | length) as $line | $journal[$line] | select(.event == "started") as $begun
+        | [$journal[$line:][] | select(.event == "ended" and .step == $begun.step)][0] as $finish
         | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false),
            note: ($finish.note // "" | redacted)}],
       checks: [$checks[] | (.body, .type, .problem) |= redacted | if $told == "off" then .body = "" else . end],

@@ -30,8 +30,24 @@ in_sandbox() {
     properties+=(User="$(setting user)" ProtectSystem=full ProtectHome=no PrivateTmp=no EnvironmentFile="-$runtime/env")
     ;;
   esac
+  stop_hook_on_request "$where" >/dev/null 2>&1 9>&- &
   systemd-run --quiet --unit="$hook_unit" --wait --pipe --collect --service-type=exec "${properties[@]/#/--property=}" "$@" || code=$?
+  kill "$!" 2>/dev/null || true
+  # One that was ended by its limit or on request did not fail by itself.
+  ((code == 0)) || tell_limit "$where" "${1##*/}"
   return "$code"
+}
+
+# Not one that changes live data: that is a safe point only once it has ended.
+stop_hook_on_request() {
+  [[ $1 != live ]] || return 0
+  while [[ ! -e $journal/cancel ]]; do sleep 0.5; done
+  systemctl stop "$hook_unit"
+}
+
+tell_limit() {
+  if [[ $1 != live && -e $journal/cancel ]]; then safe_point; fi
+  (($(time_left_ms) > 0)) || fail timed-out "The operation's time of $work_seconds s was over, and $2 was ended."
 }
 
 # Ends what is left of a hook, however it clings: dead operations leave it the time of its SIGTERM. False while it runs.

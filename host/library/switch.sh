@@ -36,15 +36,23 @@ stop_workers() {
 hold() {
   local previous
   previous=$(fact previous)
-  keep_fact held "$(now_ms)"
-  if has_socket; then systemctl start "$app-pause.service"; fi
+  keep_fact held "$(uptime_ms)"
+  if has_socket; then
+    systemctl start "$app-pause.service"
+  else
+    # Where the old release still has one: the new one binds the port itself.
+    stop_units "$app-probe@*.socket" "$app.socket"
+  fi
   if [[ -n $previous ]]; then stop_release "$previous"; fi
   back_up_databases "$backup/kept" quick_check
   keep_fact kept yes
 }
 
+# How this operation switches: by pause also where there is no memory for two releases.
+manner() { if has_fact memory-short; then echo pause; else setting switch; fi; }
+
 switch() {
-  case $(setting switch) in
+  case $(manner) in
   overlap) switch_by_overlap ;;
   pause) switch_by_pause ;;
   restart) expose ;;
@@ -53,9 +61,9 @@ switch() {
 
 # From here on users may meet the new release.
 expose() {
-  keep_fact exposed "$(now_ms)"
+  keep_fact exposed "$(uptime_ms)"
   start_release "$short"
-  await_process public "$app@$short.service" "$(($(now_ms) + $(start_timeout_ms)))"
+  await_process public "$app@$short.service" "$(($(uptime_ms) + $(start_timeout_ms)))"
 }
 
 switch_by_overlap() {
@@ -74,7 +82,7 @@ switch_by_pause() {
   expose
   await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
   keep_restarts
-  keep_fact answered "$(now_ms)"
+  keep_fact answered "$(uptime_ms)"
   systemctl stop "$app-pause.service"
 }
 
@@ -107,12 +115,12 @@ other_releases() {
 # Overlap: the old one comes up beside the new one before that stops; else the holder keeps the port meanwhile.
 take_public_back() {
   local previous=$1 until
-  if has_socket && [[ -z $previous || $(setting switch) == pause ]]; then systemctl start "$app-pause.service"; fi
-  if [[ -n $previous && $(setting switch) == overlap ]]; then
+  if has_socket && [[ -z $previous || $(manner) == pause ]]; then systemctl start "$app-pause.service"; fi
+  if [[ -n $previous && $(manner) == overlap ]]; then
     start_release "$previous"
-    until=$(($(now_ms) + $(start_timeout_ms "$previous")))
+    until=$(($(uptime_ms) + $(start_timeout_ms "$previous")))
     while [[ -n $(process_problem public "$app@$previous.service") ]] || ! answers_now probe "$previous"; do
-      (($(now_ms) < until)) || break
+      (($(uptime_ms) < until)) || break
       sleep 0.2
     done
   fi

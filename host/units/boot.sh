@@ -47,7 +47,9 @@ derive_anew() {
 # What boots anyway, and what did not because we failed before.
 start_live() {
   local worker units=()
-  if [[ $(jq -r .switch "/etc/understudy/$app.json") != restart ]]; then units=("$app.socket"); fi
+  if [[ $(jq -r .switch "/etc/understudy/$app.json") != restart || -e /etc/systemd/system/$app@$1.service.d/socket.conf ]]; then
+    units=("$app.socket")
+  fi
   if [[ -n $1 ]]; then
     units+=("$app@$1.service")
     for worker in $(jq -r '.workers[]' "/etc/understudy/$app.json"); do units+=("$app-worker@$worker.service"); done

@@ -1,12 +1,12 @@
 #!/bin/bash
-# firewall lay|check: leaves the instance metadata to root alone, or says (on stderr, code 1) why it is not so.
+# firewall lay|check|keep: leaves the instance metadata to root alone, or says (on stderr, code 1) why it is not so;
+# `keep` goes on, and lays the rules again whenever somebody takes them away (a bare `nft flush ruleset`).
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Both that the rules are in force and that they hold: no answer alone may be a network that is down.
-check() {
+in_force() {
   local address rules
   rules=$(nft --stateless list chain inet understudy output 2>/dev/null) || rules=''
   for address in 'ip daddr 169.254.169.254' 'ip6 daddr fd00:ec2::254'; do
@@ -15,6 +15,11 @@ check() {
       return 1
     fi
   done
+}
+
+# Both that the rules are in force and that they hold: no answer alone may be a network that is down.
+check() {
+  in_force || return 1
   if setpriv --reuid nobody --regid "$(id -g nobody)" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
     curl -q --silent --max-time 3 --noproxy '*' --output /dev/null http://169.254.169.254/latest/meta-data/; then
     say 'Other users than root still reach the instance metadata.'
@@ -22,8 +27,21 @@ check() {
   fi
 }
 
+lay() { nft -f /etc/understudy/metadata.nft; }
+
+# Looks once more than the kernel tells of: what was taken away before we listened.
+keep() {
+  while read -r _; do
+    in_force || lay
+  done < <(
+    (sleep 1 && echo look) &
+    exec nft monitor destroy
+  )
+}
+
 case ${1:-} in
-lay) nft -f /etc/understudy/metadata.nft ;;
+lay) lay ;;
 check) check ;;
-*) say 'firewall lay|check' && exit 64 ;;
+keep) keep ;;
+*) say 'firewall lay|check|keep' && exit 64 ;;
 esac

@@ -23,7 +23,8 @@ for settings in /etc/understudy/*.json; do
   live=$(readlink "/srv/$app/current" || true)
   live=${live##*/}
   [[ $live =~ ^[0-9a-f]{12}$ && -d /srv/$app/releases/$live ]] || live=''
-  if [[ $switch != restart ]]; then
+  # Also under `restart`, while the live release is one that was made for a socket: see prepare-host.
+  if [[ $switch != restart || (-n $live && -e /etc/systemd/system/$app@$live.service.d/socket.conf) ]]; then
     service=$app-pause.service # before the first release, requests wait
     [[ -z $live ]] || service=$app@$live.service
     mkdir -p "$out/$app.socket.d"

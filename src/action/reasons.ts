@@ -75,9 +75,14 @@ export const reasons = {
     todo: 'Wait until it has ended; then deploy again.',
   },
   'no-room': {
-    of: ['refused'],
+    of: ['refused', ...halted],
     sentence: 'The disk of the host has no room for the release and a copy of the data.',
     todo: 'Free space, lower `keep` in understudy.yml, or grow the disk; then deploy again.',
+  },
+  'read-only': {
+    of: ['refused'],
+    sentence: 'A folder of the host that a deploy writes to is read-only.',
+    todo: 'On the host: see `mount` and `dmesg` for why, mount it writable; then deploy again.',
   },
   'no-memory': {
     of: ['refused'],

@@ -43,8 +43,14 @@ describe('the instance metadata', () => {
     expect(await host.shell(`systemctl show -p InvocationID shop@${live}`)).toBe(before);
   });
 
-  test('is said to be open once somebody flushed our rule, and closed again by prepare-host', async () => {
+  test('is closed again by itself once somebody flushed our rule', async () => {
     await host.shell('nft flush ruleset');
+    await host.until('/usr/local/lib/understudy/firewall check');
+    expect(await answers()).toBe(closed);
+  });
+
+  test('is said to be open once somebody flushed our rule for good, and closed again by prepare-host', async () => {
+    await host.shell('systemctl stop understudy-firewall-keep; nft flush ruleset');
     await expect(check()).rejects.toThrow('is not in force');
     expect(await answers()).toBe('401\n401');
     expect(await host.prepare()).toMatchObject({ result: 'done', reason: 'prepared' });

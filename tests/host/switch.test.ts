@@ -96,12 +96,19 @@ test('workers never run twice: they are stopped before the data changes, and sta
   expect(await host.shell('systemctl show -p MainPID --value shop-worker@mailer')).not.toBe(first);
 });
 
-test('by restart, for a server that takes no socket; the time it was down is told', async () => {
-  await host.shell(
-    'systemctl stop "shop*"; rm -rf /srv/shop /etc/understudy/shop.json /etc/systemd/system/shop*',
-  );
-  await host.shell('rm -rf /var/lib/understudy/shop; systemctl daemon-reload; systemctl reset-failed');
+test('a live release that was made for a socket keeps it until the first deploy by restart is good', async () => {
+  const [old] = await host.units();
   expect(await host.prepare({ switch: 'restart' })).toMatchObject({ result: 'done' });
+  await host.shell(`systemctl kill --signal=KILL ${old}`);
+  await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
+  const result = await host.deploy({ version: '8', health: 'html when live' });
+  expect(result).toMatchObject({ result: 'reverted', reason: 'check-failed', met: true, healthy: true });
+  await host.cutPower();
+  await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
+  expect(await host.units()).toEqual([old]);
+});
+
+test('by restart, for a server that takes no socket; the time it was down is told', async () => {
   expect(await host.deploy({ version: '1' })).toMatchObject({ result: 'done', reason: 'deployed' });
   const result = await host.deploy({ version: '2' });
   expect(result).toMatchObject({ result: 'done', reason: 'deployed', wait_ms: 0 });
