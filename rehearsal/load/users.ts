@@ -92,5 +92,23 @@ export function usersByChecks(checks: readonly Promised[]): Users {
   return { first, next: (number) => asks[number % asks.length] ?? first };
 }
 
+/** People at a shop that takes notes (tests/host/app.ts); every second request is a note, unless they only look. */
+function shopUsers(): Users {
+  const marks = newMarks();
+  const health: Ask = { method: 'GET', path: '/health', status: 200 };
+  const note = (mark: string): Ask => ({ method: 'POST', path: `/add?${mark}`, status: 200, mark });
+  return { first: health, next: (number) => (number % 2 === 0 ? note(marks(number)) : health) };
+}
+
+function shopReaders(): Users {
+  const { first } = shopUsers();
+  return { first, next: () => first };
+}
+
 /** The users of each app that the generator knows. */
-export const usersOf: Readonly<Record<string, () => Users>> = { isso: issoUsers, chatmrpt: chatmrptUsers };
+export const usersOf: Readonly<Record<string, () => Users>> = {
+  isso: issoUsers,
+  chatmrpt: chatmrptUsers,
+  shop: shopUsers,
+  'shop-readers': shopReaders,
+};

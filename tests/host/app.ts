@@ -20,6 +20,7 @@ export interface Variant {
   readonly migrate?: string;
   readonly gunicornWorkers?: number;
   readonly startTimeoutMs?: number;
+  readonly check?: string;
   readonly workers?: readonly string[];
   /** Further members of the archive, made by a shell command in its folder. */
   readonly also?: string;
@@ -56,7 +57,7 @@ async function put(path: string, text: string): Promise<void> {
 }
 
 function filesOf(variant: Variant): Record<string, string> {
-  const hooks = { prepare: variant.prepare, migrate: variant.migrate };
+  const hooks = { prepare: variant.prepare, migrate: variant.migrate, check: variant.check };
   return {
     'app.py': program(variant),
     '.understudy/run': variant.server ?? run(variant),

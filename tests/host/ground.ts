@@ -218,7 +218,7 @@ export class Host {
     const over = Date.now() + 90_000;
     while ((await onHost(this.#cloud, this.instanceId, ['bash', '-c', command])).code !== 0) {
       if (Date.now() > over) throw new Error(`"${command}" did not come true`);
-      await sleep(100);
+      await sleep(200);
     }
   }
 
@@ -249,7 +249,7 @@ export class Host {
 
   /** The database, as the app sees it. */
   sql(statement: string): Promise<string> {
-    return this.shell(`sqlite3 /srv/${app}/shared/app.db "${statement}"`);
+    return this.shell(`sqlite3 -cmd '.timeout 20000' /srv/${app}/shared/app.db "${statement}"`);
   }
 }
 

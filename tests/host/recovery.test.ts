@@ -37,6 +37,7 @@ async function whatIsLeft(): Promise<string> {
   );
 }
 
+// At each line of its journal: rehearsal/torture. Here, in the middle of what a release brings along.
 describe('an operation killed with -9', () => {
   beforeEach(async () => {
     await host.sql('DELETE FROM notes; INSERT INTO notes VALUES (42)');
@@ -44,10 +45,7 @@ describe('an operation killed with -9', () => {
 
   const hook = "pgrep -xf 'sleep 60'";
   const cases: [step: string, begun: string, Variant][] = [
-    ['prepare', hook, { version: 'p', prepare: 'sleep 60' }],
     ['rehearse-migrate', hook, { version: 'r', migrate: 'sleep 60' }],
-    ['rehearse', 'pgrep -u shop-rehearse python3', { version: 's', atImport: 'time.sleep(60)' }],
-    ['migrate', 'true', { version: 'h', migrate: liveOnly('sleep 60') }],
     ['migrate', hook, { version: 'm', migrate: liveOnly(`${addTable('half')}\nsleep 60`) }],
     [
       'switch',

@@ -1,0 +1,56 @@
+/** Faults that end an operation, or somebody around it, without a word: kills, reboots and power cuts. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { askHosts, describeHost, onHost } from '../cloud/cloud.ts';
+import { afterDeath } from './journal.ts';
+import { at, eachPoint, eachStep } from './steps.ts';
+import type { Fault, Struck } from './trial.ts';
+
+const kill =
+  (signal: string) =>
+  async ({ host, operation }: Struck): Promise<void> => {
+    await host.shell(`systemctl kill --signal=${signal} understudy-shop-${operation}.service`);
+  };
+
+async function reboot({ stage: { cloud }, host, told }: Struck): Promise<void> {
+  const { leader } = await describeHost(cloud, host.instanceId);
+  await askHosts(cloud, 'POST', `/hosts/${host.instanceId}/reboot`);
+  await told;
+  for (let now = leader; now === null || now === leader; ) {
+    await sleep(100);
+    ({ leader: now } = await describeHost(cloud, host.instanceId));
+  }
+  await onHost(cloud, host.instanceId, ['systemctl', 'is-system-running', '--wait']);
+}
+
+export const deaths: readonly Fault[] = [
+  {
+    name: 'kill -9 of the operation',
+    points: eachPoint('rehearse'),
+    strike: kill('KILL'),
+    expected: afterDeath,
+  },
+  {
+    name: 'SIGTERM to the operation',
+    points: at('switch:exposed'),
+    strike: kill('TERM'),
+    expected: afterDeath,
+  },
+  {
+    name: 'a reboot',
+    // A power cut is the same without the kindness: it is played everywhere by both.
+    points: (manner) =>
+      manner === 'pause'
+        ? eachStep('migrate')(manner)
+        : at('migrate', 'switch', 'check', 'current', 'prune')(manner),
+    strike: reboot,
+    expected: afterDeath,
+    machineGoes: true,
+  },
+  {
+    name: 'a power cut',
+    points: eachStep('switch'),
+    strike: ({ host }) => host.cutPower(),
+    expected: afterDeath,
+    machineGoes: true,
+  },
+];

@@ -1,0 +1,90 @@
+/**
+ * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
+ *
+ *     npm run torture [-- FAULT…]       only faults whose name holds one of these words; no table is written then
+ */
+import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
+import type { Manner } from './journal.ts';
+import { faults, type Place, placesOf } from './matrix.ts';
+import { writeTable } from './table.ts';
+import { play, type Row, raiseStage, type Stage } from './trial.ts';
+
+// A name of its own for each process, so that two tortures do not disturb each other.
+const cloudName = `t${process.pid.toString(36)}`;
+const words = process.argv.slice(2);
+const chosen = faults.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
+const manners = ['pause', 'overlap'] as const;
+const hostsEach = 2;
+const places = manners.flatMap((manner) => placesOf(manner, chosen));
+const began = new Date();
+const rows = new Map<Place, Row>();
+const stop = new AbortController();
+
+/** Rejects when somebody stops us: what is under way is left to itself, and taken away with the cloud. */
+const stopped = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Not once: Ctrl-C comes twice, from the terminal and from npm, and the second must not end the cleaning up.
+    process.on(signal, () => {
+      stop.abort();
+      reject(new Error(`stopped by ${signal}`));
+    });
+  }
+});
+
+/** Plays the rows of one manner, on hosts that take the next row when they are done with one. */
+async function torture(stages: readonly Stage[], manner: Manner): Promise<void> {
+  const own = places.filter((place) => place.manner === manner);
+  // First what says the most, so that also a run that is stopped has met each fault.
+  const waiting = [...own.filter(({ first }) => first), ...own.filter(({ first }) => !first)].values();
+  const playOn = async (stage: Stage): Promise<void> => {
+    for (let next = waiting.next(); !next.done && !stop.signal.aborted; next = waiting.next()) {
+      const row = await play(stage, next.value.fault, next.value.point);
+      rows.set(next.value, row);
+      tell(row);
+    }
+  };
+  await Promise.all(stages.map(playOn));
+}
+
+async function raiseStages(cloud: Cloud, manner: Manner): Promise<Stage[]> {
+  const stages: Stage[] = [];
+  for (let count = 1; count <= hostsEach; count += 1) {
+    console.log(`raising a host, to be switched by ${manner}`);
+    stages.push(await raiseStage(cloud, manner));
+  }
+  return stages;
+}
+
+function tell({ fault, manner, point, verdict, lost, problems, seconds }: Row): void {
+  const sign = problems.length === 0 ? 'passed' : 'FAILED';
+  const what = `${manner}: ${fault}, at ${point}`;
+  console.log(
+    `[${rows.size}/${places.length}] ${sign} ${what}: ${verdict}, ${lost} lost, ${seconds.toFixed(0)} s`,
+  );
+  for (const problem of problems) console.log(`    ${problem}`);
+}
+
+async function main(): Promise<void> {
+  if (places.length === 0)
+    throw new Error(
+      `there is no such fault; there are:\n${faults.map(({ name }) => `  ${name}`).join('\n')}`,
+    );
+  const cloud = await startCloud({ name: cloudName, onStep: (step) => console.log(step) });
+  const stages = { pause: await raiseStages(cloud, 'pause'), overlap: await raiseStages(cloud, 'overlap') };
+  await Promise.all(manners.map((manner) => torture(stages[manner], manner)));
+}
+
+try {
+  await Promise.race([main(), stopped]);
+} catch (error) {
+  console.error(`\nThe torture ended early: ${error instanceof Error ? error.message : error}`);
+} finally {
+  console.log('Cleaning up …');
+  await stopCloud(cloudName);
+}
+const played = places.flatMap((place) => rows.get(place) ?? []);
+const failed = played.filter(({ problems }) => problems.length > 0).length;
+if (words.length === 0 && played.length > 0) await writeTable(played, places.length, began);
+console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
+// The load generator may still hold a pipe after an interruption.
+process.exit(failed === 0 && played.length === places.length ? 0 : 1);
