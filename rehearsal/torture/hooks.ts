@@ -67,8 +67,8 @@ export const hooks: readonly Fault[] = [
     name: 'a hook that hangs, with children in sessions of their own',
     points: everyHook,
     variant: does(`${children}\ntrap '' TERM\nsleep 1000`),
-    parameters: { timeout: '48' },
-    expected: () => reverted('timed-out', /time of 36 s was over|The operation died in step/),
+    parameters: { timeout: '32' },
+    expected: () => reverted('timed-out', /time of 24 s was over|The operation died in step/),
     mend: nobodyIsLeft,
   },
   {
