@@ -76,7 +76,7 @@ export const agent: readonly Fault[] = [
     strike: async ({ host }) => {
       await host.shell(`kill -9 "$(systemctl show --property=MainPID --value amazon-ssm-agent)"
 until [[ $(systemctl show --property=SubState --value amazon-ssm-agent) == auto-restart ]]; do sleep 0.1; done
-systemctl start amazon-ssm-agent`);
+systemctl restart amazon-ssm-agent`);
     },
     expected: () => deployed,
   },

@@ -14,7 +14,7 @@ const cloudName = `t${process.pid.toString(36)}`;
 const words = process.argv.slice(2);
 const chosen = faults.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 const manners = ['pause', 'overlap'] as const;
-const hostsEach = 2;
+const hostsEach = 3;
 const places = manners.flatMap((manner) => placesOf(manner, chosen));
 const began = new Date();
 const rows = new Map<Place, Row>();
