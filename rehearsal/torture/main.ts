@@ -7,14 +7,14 @@ import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
 import type { Manner } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
 import { writeTable } from './table.ts';
-import { play, type Row, raiseStage, type Stage } from './trial.ts';
+import { play, type Row, raiseStage, replace, type Stage } from './trial.ts';
 
 // A name of its own for each process, so that two tortures do not disturb each other.
 const cloudName = `t${process.pid.toString(36)}`;
 const words = process.argv.slice(2);
 const chosen = faults.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 const manners = ['pause', 'overlap'] as const;
-const hostsEach = 3;
+const hostsEach = 2;
 const places = manners.flatMap((manner) => placesOf(manner, chosen));
 const began = new Date();
 const rows = new Map<Place, Row>();
@@ -41,9 +41,12 @@ async function torture(stages: readonly Stage[], manner: Manner): Promise<void> 
       const row = await play(stage, next.value.fault, next.value.point);
       rows.set(next.value, row);
       tell(row);
+      if (row.problems.length > 0) await replace(stage);
     }
   };
-  await Promise.all(stages.map(playOn));
+  // A host that cannot be replaced leaves its rows to the others.
+  const complain = (error: Error): void => console.error(`a host by ${manner} is out: ${error.message}`);
+  await Promise.all(stages.map((stage) => playOn(stage).catch(complain)));
 }
 
 async function raiseStages(cloud: Cloud, manner: Manner): Promise<Stage[]> {

@@ -87,14 +87,13 @@ async function furnish(stage: Stage): Promise<void> {
   if (result !== 'done') throw new Error(`the first release was not deployed: ${sentence}`);
 }
 
-/** Plays one fault at one point. A host that it leaves otherwise than it must is replaced by a fresh one. */
+/** Plays one fault at one point. A host with problems afterwards is for nothing more: see `replace`. */
 export async function play(stage: Stage, fault: Fault, point: Point): Promise<Row> {
   const started = performance.now();
   const problems: string[] = [];
   const { expected, told, next, met } = await playUnderLoad(stage, fault, point, problems);
   const missing = await missingOf(stage.host, met?.acknowledged ?? []);
   problems.push(...lossesOf(fault, met, missing));
-  if (problems.length > 0) await replace(stage);
   return {
     ...{ fault: fault.name, manner: stage.manner, point: nameOf(point), problems },
     verdict: told === undefined ? 'none' : `${told.result} (${told.reason})`,
@@ -267,7 +266,8 @@ function lossesOf(fault: Fault, met: LoadReport | undefined, missing: readonly s
   return problems;
 }
 
-async function replace(stage: Stage): Promise<void> {
+/** Puts a fresh host in the place of one that a fault has left otherwise than it must. */
+export async function replace(stage: Stage): Promise<void> {
   stage.host = await Host.launch(stage.cloud);
   stage.newest += 1;
   stage.live = stage.newest;

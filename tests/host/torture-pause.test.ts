@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { nameOf } from '../../rehearsal/torture/journal.ts';
 import { onceEach } from '../../rehearsal/torture/matrix.ts';
-import { play, raiseStage, type Stage } from '../../rehearsal/torture/trial.ts';
+import { play, raiseStage, replace, type Stage } from '../../rehearsal/torture/trial.ts';
 import { lowerHost, raiseHost } from './ground.ts';
 
 jest.setTimeout(240_000);
@@ -22,6 +22,7 @@ const places = onceEach('pause').map(
 
 test.each(places)('%s, at %s: healthy, once old or once new, nothing lost', async (_, __, fault, point) => {
   const { problems, requests } = await play(stage, fault, point);
+  if (problems.length > 0) await replace(stage);
   expect(problems).toEqual([]);
   expect(requests).toBeGreaterThan(10);
 });
