@@ -140,7 +140,7 @@ lay_file() { # TARGET MODE FUNCTION
 }
 
 lay_files() {
-  local units=/etc/systemd/system
+  local kept units=/etc/systemd/system
   lay_file "$installed/boot" 0755 file_boot
   lay_file "$installed/recover" 0755 file_recover
   lay_file "$installed/environment" 0755 file_environment
@@ -161,7 +161,11 @@ lay_files() {
   lay_file "$units/$app-rehearse@.service" 0644 file_rehearse_service
   lay_file "$units/$app-worker@.service" 0644 file_worker_service
   if [[ $switch == restart ]]; then
-    if serves_by_socket; then lay_file "$units/$app@$(live_release).service.d/socket.conf" 0644 file_kept_socket; fi
+    if serves_by_socket; then
+      kept=$units/$app@$(live_release).service.d
+      install -d -m 0755 "$kept"
+      lay_file "$kept/socket.conf" 0644 file_kept_socket
+    fi
     return
   fi
   lay_file "$units/$app.socket" 0644 file_app_socket

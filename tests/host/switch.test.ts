@@ -97,6 +97,8 @@ test('workers never run twice: they are stopped before the data changes, and sta
 });
 
 test('a live release that was made for a socket keeps it until the first deploy by restart is good', async () => {
+  await host.prepare({ switch: 'pause' });
+  await host.deploy({ version: 'socketed' });
   const [old] = await host.units();
   expect(await host.prepare({ switch: 'restart' })).toMatchObject({ result: 'done' });
   await host.shell(`systemctl kill --signal=KILL ${old}`);
