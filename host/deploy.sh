@@ -114,7 +114,7 @@ check_public() {
 watch_users() {
   local of=$app@$short.service until
   until=$(($(fact exposed) + $(watched_ms)))
-  while lives_on "$of" && (($(now_ms) < until)); do sleep 0.2; done
+  while lives_on "$of" && (($(uptime_ms) < until)); do sleep 0.2; done
   if lives_on "$of"; then await_healthy public "$of" 10000; fi
   lives_on "$of" || fail_start "$of" 'was healthy, and ended soon after under its users'
   be_alone 0

@@ -41,7 +41,7 @@ export const deaths: readonly Fault[] = [
     points: (manner) =>
       manner === 'pause'
         ? eachStep('migrate')(manner)
-        : at('migrate', 'switch', 'check', 'current', 'prune')(manner),
+        : at('migrate', 'switch', 'check', 'current', 'watch')(manner),
     strike: reboot,
     expected: afterDeath,
     machineGoes: true,

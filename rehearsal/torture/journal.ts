@@ -11,7 +11,7 @@ export interface Point {
 const pausing = [
   ...['lock', 'room', 'download', 'unpack', 'prepare', 'backup', 'copy', 'rehearse-migrate', 'rehearse'],
   ...['schema', 'hold', 'hold:held', 'hold:kept', 'migrate', 'migrate:migrating', 'migrate:migrated'],
-  ...['switch', 'switch:exposed', 'switch:answered', 'check', 'check:checked', 'current', 'prune'],
+  ...['switch', 'switch:exposed', 'switch:answered', 'check', 'check:checked', 'current', 'watch', 'prune'],
 ];
 const overlapping = pausing.filter((point) => !point.startsWith('hold') && point !== 'switch:answered');
 
@@ -62,7 +62,7 @@ export function refused(reason: string, says: Expected['says']): Expected {
 
 /** What must come of an operation that ended at a point without a chance to do anything about it. */
 export function afterDeath(manner: Manner, point: Point, reason = 'interrupted'): Expected {
-  if (isPast(point, 'prune')) return { ...deployed, says: 'finished by recovery' };
+  if (isPast(point, 'watch')) return { ...deployed, says: 'finished by recovery' };
   const met = isPast(point, 'switch:exposed');
   // By pause the data goes back as long as no user can have met the new release; by overlap it never does.
   const stays = manner === 'pause' ? met : isPast(point, 'migrate:migrated');
