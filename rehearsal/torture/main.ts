@@ -39,6 +39,8 @@ async function torture(stages: readonly Stage[], manner: Manner): Promise<void> 
   const playOn = async (stage: Stage): Promise<void> => {
     for (let next = waiting.next(); !next.done && !stop.signal.aborted; next = waiting.next()) {
       const row = await play(stage, next.value.fault, next.value.point);
+      // What became of a row whose cloud was taken away is no news.
+      if (stop.signal.aborted) return;
       rows.set(next.value, row);
       tell(row);
       if (row.problems.length > 0) await replace(stage);
