@@ -2,6 +2,7 @@ import { readInputs } from '../../src/action/inputs.ts';
 import { readJob, refusePullRequests } from '../../src/action/job.ts';
 import { phase } from '../../src/action/log.ts';
 import type { Result } from '../../src/action/result.ts';
+import { requireBucket } from '../../src/aws/require-bucket.ts';
 import { openGitHub } from '../../src/github/github.ts';
 import { findTargets } from '../../src/instance/find.ts';
 import { holdingLease } from '../../src/operation/hold.ts';
@@ -40,21 +41,23 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   const excerpts = (await mayExcerpt(inputs.excerpts, github)) ? 'on' : 'off';
-  const stored = await phase('Store the release', () =>
-    storeRelease(services.bucket, app, environment, release),
-  );
-  tellStored(stored, report);
+  await phase('Look at the bucket', () => requireBucket(services.clients.s3, operation));
   const { errors } = operation.rollout;
   const targets = await phase('Find the instances', () =>
     findTargets(services.clients, app, environment, errors),
   );
   const instances = targets.map(({ id }) => id);
-  const work = { services, operation, instances, checks, release: { ...release, id: stored.id } };
+  const built = { services, operation, instances, checks, release };
 
-  const { result } = await holdingLease({ ...work, job, github, signal }, async (held) => {
+  const { result } = await holdingLease({ ...built, job, github, signal }, async (held) => {
     const { present, absent, live } = await phase('Compare with what is live', () =>
-      askFleet(work, targets, github, report, held.signal),
+      askFleet(built, targets, github, report, held.signal),
     );
+    const stored = await phase('Store the release', () =>
+      storeRelease(services.bucket, app, environment, release),
+    );
+    tellStored(stored, report);
+    const work = { ...built, release: { ...release, id: stored.id } };
     const parameters = { release: stored.id, fence: String(held.fence), excerpts };
     const order = { parameters, delivery, timeout, present };
     const outcomes = await phase('Deploy', () => sendToFleet(work, order, held));

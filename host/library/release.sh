@@ -123,7 +123,7 @@ commit() {
   local schema
   schema=$(schema_below "$(setting user)" "$home/shared")
   jq -c --arg schema "$schema" --argjson deployed "$(now_ms)" --argjson databases "$(present_databases)" \
-    '. + {$schema, $deployed, $databases}' "$state/releases/$short.json" | write_whole "$state/releases/$short.json"
+    --argjson parameters "$(versions)" '. + {$schema, $deployed, $databases, $parameters}' "$state/releases/$short.json" | write_whole "$state/releases/$short.json"
   point_current "$short"
   systemctl daemon-reload
   # Until the reload the socket's service was the old release, and what was on its way to start comes up after it.

@@ -9,6 +9,9 @@ redaction='
   def redacted: reduce ($values | add // [] | map(split("\n")[] | select(length >= 4)) | sort_by(-length)[]) as $value
     (.; split($value) | join("[redacted]"));'
 
+# Which version each parameter had that the app runs with; never a value.
+versions() { if [[ -s $runtime/versions.json ]]; then cat "$runtime/versions.json"; else echo '{}'; fi; }
+
 values_file() { if [[ -s $runtime/values.json ]]; then echo "$runtime/values.json"; else echo /dev/null; fi; }
 
 redact() { jq -Rrs --slurpfile values "$(values_file)" "$redaction redacted"; }
@@ -50,9 +53,9 @@ finish() {
     {schema: 1, $action, $operation, $result, $reason, $instance} + $more
       + {sentence: ($sentence | redacted | gsub("\n"; " ") | .[0:1500])}' >"$journal/fields"
   jq -nac --slurpfile fields "$journal/fields" --slurpfile journal <(journal_lines) --arg told "$told" \
-    --slurpfile checks <(whole_lines "$journal/checks.jsonl") --rawfile log "$journal/excerpt" \
+    --argjson parameters "$(versions)" --slurpfile checks <(whole_lines "$journal/checks.jsonl") --rawfile log "$journal/excerpt" \
     --slurpfile values "$(values_file)" "$redaction"'
-    $fields[0] + {
+    $fields[0] + {$parameters,
       steps: [range($journal | length) as $line | $journal[$line] | select(.event == "started") as $begun
         | [$journal[$line:][] | select(.event == "ended" and .step == $begun.step)][0] as $finish
         | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false),

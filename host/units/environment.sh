@@ -21,7 +21,7 @@ trap 'rm -rf "$fresh"' EXIT
 read_parameters() {
   timeout 30 aws --region "$region" --cli-connect-timeout 5 --cli-read-timeout 10 --output json \
     ssm get-parameters-by-path --path "/$app/$environment/" --recursive --with-decryption |
-    jq '[.Parameters[]? | {name: (.Name | split("/") | last), value: .Value}
+    jq '[.Parameters[]? | {name: (.Name | split("/") | last), value: .Value, version: .Version}
       | select(.name | test("^(?!UNDERSTUDY_|LISTEN_|LD_)[A-Za-z_][A-Za-z0-9_]*$"))]' >"$fresh/parameters"
 }
 
@@ -56,6 +56,8 @@ done
 # systemd reads "..." with C-like escapes, over several lines.
 jq -r '.[] | "\(.name)=\"\(.value | gsub("(?<special>[\\\\\"$`])"; "\\\(.special)"))\""' "$fresh/parameters" >"$fresh/env"
 jq '[.[].value]' "$fresh/parameters" >"$fresh/values"
+jq -c 'map({key: .name, value: .version}) | from_entries' "$fresh/parameters" >"$fresh/versions"
+mv -f "$fresh/versions" "$runtime/versions.json"
 mv -f "$fresh/values" "$runtime/values.json"
 mv -f "$fresh/env" "$runtime/env"
 remember_names || echo "the names could not be kept in $known" >&2

@@ -3,6 +3,7 @@ import {
   IAMClient,
   ListOpenIDConnectProvidersCommand,
 } from '@aws-sdk/client-iam';
+import { PutPublicAccessBlockCommand, S3Client } from '@aws-sdk/client-s3';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { openRepository } from '../runner/github.ts';
 import { calledWorkflows } from '../runner/workflow.ts';
@@ -48,6 +49,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     parameters: { App: wish.app },
   };
   await raiseStack(cloud, foundation);
+  await closeBucket(cloud, bucket);
   tell(`the stack ${foundation.name} is complete`);
   await raiseStack(cloud, documents);
   tell(`the stack ${documents.name} is complete`);
@@ -60,6 +62,14 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
+}
+
+/** The emulator makes the template's bucket without its PublicAccessBlockConfiguration. */
+async function closeBucket(cloud: Cloud, Bucket: string): Promise<void> {
+  const on = { BlockPublicAcls: true, IgnorePublicAcls: true };
+  const PublicAccessBlockConfiguration = { ...on, BlockPublicPolicy: true, RestrictPublicBuckets: true };
+  const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+  await s3.send(new PutPublicAccessBlockCommand({ Bucket, PublicAccessBlockConfiguration }));
 }
 
 /**

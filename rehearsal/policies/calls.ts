@@ -14,6 +14,7 @@ export interface DeniedCall extends Call {
 const permissionOf: Readonly<Record<string, string>> = {
   's3:HeadObject': 's3:GetObject',
   's3:HeadBucket': 's3:ListBucket',
+  's3:GetPublicAccessBlock': 's3:GetBucketPublicAccessBlock',
   's3:ListObjects': 's3:ListBucket',
   's3:ListObjectsV2': 's3:ListBucket',
   's3:CreateMultipartUpload': 's3:PutObject',

@@ -202,6 +202,21 @@ export const reasons = {
     sentence: 'The agent of an instance is not connected.',
     todo: 'On the instance: `systemctl restart amazon-ssm-agent`; check its role and its way out.',
   },
+  'agent-too-old': {
+    of: ['refused'],
+    sentence: 'The agent of an instance is too old.',
+    todo: 'Send `AWS-UpdateSSMAgent` to the instance, or install a newer amazon-ssm-agent.',
+  },
+  'too-many-instances': {
+    of: ['refused'],
+    sentence: 'More instances bear the tags than one command may be sent to.',
+    todo: 'Part them into environments of their own.',
+  },
+  'bad-bucket': {
+    of: ['refused'],
+    sentence: 'The state bucket cannot be used.',
+    todo: 'Compare `bucket` and `region` in understudy.yml with the stack of `infra/foundation.yaml`.',
+  },
   'wrong-environment': {
     of: ['refused'],
     sentence: 'An instance bears tags of another app or environment.',

@@ -112,8 +112,8 @@ export function tellRefusals(client: { readonly middlewareStack: unknown }): voi
 /** A call in words: service, action, and what it is about. */
 function nameCall(context: object, input: object): string {
   const { clientName = '', commandName = '' } = context as { clientName?: string; commandName?: string };
-  const { Key, DocumentName } = input as { Key?: string; DocumentName?: string };
-  const what = Key ?? DocumentName;
+  const { Key, DocumentName, Bucket } = input as { Key?: string; DocumentName?: string; Bucket?: string };
+  const what = Key ?? DocumentName ?? Bucket;
   return `${clientName.replace(/Client$/, '')} ${commandName.replace(/Command$/, '')}${what ? ` of ${what}` : ''}`;
 }
 

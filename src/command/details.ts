@@ -15,6 +15,8 @@ const details = z.object({
   steps: z.prefault(z.array(step), []),
   checks: z.prefault(z.array(checkAnswer), []),
   log: z.prefault(z.array(z.string()), []),
+  /** The versions of the parameters in Parameter Store, by name. */
+  parameters: z.prefault(z.record(z.string(), z.number()), {}),
 });
 
 export type Step = z.infer<typeof step>;

@@ -11,10 +11,14 @@ import { isNamed, isSkewed, isThrottled, isUnclear } from '../aws/errors.ts';
 import { jitter, type Sleep } from '../aws/time.ts';
 import { type DocumentName, faultsInParameters } from '../document/parameters.ts';
 
-/** The instances a command is for: all with the tags, or some by name. */
-export type Targets =
-  | { readonly app: string; readonly environment: string }
-  | { readonly instances: readonly string[] };
+/**
+ * The instances a command is for: by name, for tags may have come to others since they were read; at most 50.
+ * `rolled`: SSM hands it to a few first, then to more.
+ */
+export interface Targets {
+  readonly instances: readonly string[];
+  readonly rolled: boolean;
+}
 
 /** One command to be sent. */
 export interface Order {
@@ -168,12 +172,7 @@ function toInput(order: Order, document: DocumentVersion): SendCommandCommandInp
   };
 }
 
-function toTargets(targets: Targets): Pick<SendCommandCommandInput, 'InstanceIds' | 'Targets'> {
-  if ('instances' in targets) return { InstanceIds: [...targets.instances] };
-  return {
-    Targets: [
-      { Key: 'tag:App', Values: [targets.app] },
-      { Key: 'tag:Environment', Values: [targets.environment] },
-    ],
-  };
+function toTargets({ instances, rolled }: Targets): Pick<SendCommandCommandInput, 'InstanceIds' | 'Targets'> {
+  if (!rolled) return { InstanceIds: [...instances] };
+  return { Targets: [{ Key: 'InstanceIds', Values: [...instances] }] };
 }

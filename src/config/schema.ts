@@ -47,8 +47,10 @@ function distinct<Element extends z.core.SomeType>(element: Element, atMost: num
   );
 }
 
-const appName = /^[a-z][a-z0-9-]{1,19}$/;
-const userName = /^(?!root$)[a-z][a-z0-9-]{0,30}$/;
+const environmentName = /^[a-z][a-z0-9-]{1,19}$/;
+// The units of such an app would be those of another, or ours: prepare-host refuses it as well.
+const appName = /^(?!understudy(-|$))(?!.*-(alone|probe|rehearse|worker|pause)$)[a-z][a-z0-9-]{1,19}$/;
+const userName = /^(?!root$|understudy-build$|.*-rehearse$)[a-z][a-z0-9-]{0,30}$/;
 const workerName = /^[a-z][a-z0-9-]{0,19}$/;
 const bucketName = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 const regionName = /^[a-z]{2}(-[a-z]+)+-[0-9]$/;
@@ -129,7 +131,7 @@ const service = z.strictObject({
   ),
   user: key(
     z.optional(matching(userName)),
-    'The system user that the app runs as, never root: lower-case letters, digits and hyphens. Without it, the name of the app.',
+    'The system user that the app runs as, never root nor one of ours (understudy-build, -rehearse): lower-case letters, digits and hyphens. Without it, the name of the app.',
     'chatmrpt',
   ),
   switch: key(
@@ -195,7 +197,7 @@ export const schema = key(
   z.strictObject({
     app: key(
       matching(appName),
-      'The name of the app: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter.',
+      'The name of the app: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter; not understudy nor beginning with understudy-, nor ending in -alone, -probe, -rehearse, -worker or -pause, which units of ours have.',
       'chatmrpt',
     ),
     region: key(matching(regionName), 'The AWS region: its code.', 'us-east-2'),
@@ -203,7 +205,7 @@ export const schema = key(
       z
         .record(
           key(
-            matching(appName),
+            matching(environmentName),
             'The name of an environment: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter.',
             'staging',
           ),

@@ -11,6 +11,8 @@ export interface Instance {
 /** What SSM knows of the agent of an instance. */
 export interface Agent {
   readonly online: boolean;
+  /** Such as 3.3.1142.0; empty when it never registered. */
+  readonly version: string;
   /** SSM's own word: Online, ConnectionLost, Inactive, or `never registered`. */
   readonly status: string;
 }
@@ -45,10 +47,11 @@ export async function findTargets(
     agent: agents.get(instance.id) ?? unregistered,
   }));
   refuseOffline(targets, mayFail);
+  refuseOldAgents(targets);
   return targets;
 }
 
-const unregistered: Agent = { online: false, status: 'never registered' };
+const unregistered: Agent = { online: false, status: 'never registered', version: '' };
 
 async function findInstances(ec2: EC2Client, app: string, environment: string): Promise<Instance[]> {
   const found: Ec2Instance[] = [];
@@ -84,17 +87,39 @@ function refuseForeign(instances: readonly Instance[], app: string, environment:
       todo: 'Start the instance, or give it these two tags.',
     });
   }
-  for (const { id, tags } of instances) {
-    const [itsApp, itsEnvironment] = [tags['App'], tags['Environment']];
-    if (itsApp === app && itsEnvironment === environment) continue;
+  if (instances.length > atOnce) {
     throw new OperationError({
-      reason: 'wrong-environment',
-      happened: `Its tags say App=${itsApp ?? ''} and Environment=${itsEnvironment ?? ''}, not ${app} and ${environment}.`,
-      instance: id,
+      reason: 'too-many-instances',
+      happened: `${instances.length} instances have the tags App=${app} and Environment=${environment}; a command takes ${atOnce}.`,
       stateNow: 'Nothing was changed.',
-      todo: 'Correct its tags.',
+      todo: 'Part them into environments of their own, each with its tag.',
     });
   }
+  for (const { id, tags } of instances) {
+    const wrong = tagProblem(tags, { App: app, Environment: environment });
+    if (!wrong) continue;
+    throw new OperationError({
+      reason: 'wrong-environment',
+      happened: `Its tags say ${wrong}, not App=${app} and Environment=${environment}.`,
+      instance: id,
+      stateNow: 'Nothing was changed.',
+      todo: 'See what the instance is, and correct its tags.',
+    });
+  }
+}
+
+/** Tags differ by case: somebody's `environment=production` beside our `Environment=staging` is taken at its word. */
+function tagProblem(
+  tags: Readonly<Record<string, string>>,
+  wanted: Readonly<Record<string, string>>,
+): string | undefined {
+  const problems = Object.entries(wanted).flatMap(([name, value]) => {
+    const said = Object.entries(tags).filter(([key]) => key.toLowerCase() === name.toLowerCase());
+    const others = said.filter(([, other]) => other.toLowerCase() !== value);
+    if (tags[name] !== value && others.length === 0) return [`no ${name}`];
+    return others.map(([key, other]) => `${key}=${other}`);
+  });
+  return problems.length > 0 ? problems.join(' and ') : undefined;
 }
 
 function refuseOffline(targets: readonly Target[], mayFail: number): void {
@@ -109,22 +134,41 @@ function refuseOffline(targets: readonly Target[], mayFail: number): void {
   });
 }
 
-/** DescribeInstanceInformation takes at most 50 values in a filter, and gives at most 50 a page. */
+/** Agents before this one keep the instance's credentials in a file on its disk. */
+const oldestAgent = '3.2.1377.0';
+
+function refuseOldAgents(targets: readonly Target[]): void {
+  const old = targets.find(({ agent }) => agent.online && isOlder(agent.version, oldestAgent));
+  if (!old) return;
+  throw new OperationError({
+    reason: 'agent-too-old',
+    happened: `Its agent is version ${old.agent.version || 'unknown'}; ${oldestAgent} is the oldest that is safe to use.`,
+    instance: old.id,
+    stateNow: 'Nothing was changed.',
+    todo: 'Update it: send AWS-UpdateSSMAgent to the instance, or install the package of amazon-ssm-agent.',
+  });
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [own, other] = [version, than].map((text) => text.split('.').map(Number));
+  const at = other?.findIndex((number, index) => number !== own?.[index]) ?? -1;
+  return at >= 0 && !((own?.[at] ?? Number.NaN) > (other?.[at] ?? 0));
+}
+
+/** A command, and a filter of DescribeInstanceInformation, take so many instances; a page gives so many. */
 const atOnce = 50;
 
 async function readAgents(ssm: SSMClient, ids: readonly string[]): Promise<Map<string, Agent>> {
-  const agents = new Map<string, Agent>();
-  for (let from = 0; from < ids.length; from += atOnce) {
-    const Values = ids.slice(from, from + atOnce);
-    const { InstanceInformationList = [] } = await ssm.send(
-      new DescribeInstanceInformationCommand({
-        Filters: [{ Key: 'InstanceIds', Values }],
-        MaxResults: atOnce,
-      }),
-    );
-    for (const { InstanceId = '', PingStatus = '' } of InstanceInformationList) {
-      agents.set(InstanceId, { online: PingStatus === 'Online', status: PingStatus });
-    }
-  }
-  return agents;
+  const { InstanceInformationList: list = [] } = await ssm.send(
+    new DescribeInstanceInformationCommand({
+      Filters: [{ Key: 'InstanceIds', Values: [...ids] }],
+      MaxResults: atOnce,
+    }),
+  );
+  return new Map(
+    list.map(({ InstanceId = '', PingStatus: status = '', AgentVersion: version = '' }) => [
+      InstanceId,
+      { online: status === 'Online', status, version },
+    ]),
+  );
 }

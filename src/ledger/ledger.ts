@@ -21,6 +21,8 @@ export interface Entry {
     readonly instance: string;
     readonly result: string;
     readonly reason: string;
+    /** Which version of each parameter the release ran with there, where its host told. */
+    readonly parameters?: Readonly<Record<string, number>>;
   }[];
 }
 

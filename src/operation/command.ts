@@ -1,7 +1,7 @@
 import { inSeconds, say } from '../action/log.ts';
 import { followCommand, type Invocation } from '../command/follow.ts';
 import { type HostState, readState } from '../command/result-line.ts';
-import { findDocument, type Order, sendCommand, type Targets } from '../command/send.ts';
+import { findDocument, type Order, sendCommand } from '../command/send.ts';
 import type { DocumentName } from '../document/parameters.ts';
 import type { Operation, Services } from './operation.ts';
 
@@ -16,8 +16,8 @@ export interface Task {
   readonly timeout: number;
   /** Every instance that must be accounted for. */
   readonly instances: readonly string[];
-  /** `fleet`: by tags, so that SSM rolls it; `part`: some of it by name, rolled as well; `name`: by name, at once. */
-  readonly by: 'fleet' | 'part' | 'name';
+  /** Whether SSM rolls it over the instances by the operation's `rollout`; otherwise all are asked at once. */
+  readonly rolled: boolean;
   /** Asked right before it is sent; throws when it may not be any more. */
   readonly mayStillSend?: () => void;
   /** Told the command's id as soon as it is sent. */
@@ -57,16 +57,15 @@ export async function runCommand(
 }
 
 function toOrder({ app, environment, id, rollout }: Operation, task: Task): Order {
-  const { document, delivery = leastDelivery, timeout, instances, by } = task;
-  const targets: Targets = by === 'fleet' ? { app, environment } : { instances };
-  const concurrency = by === 'name' ? instances.length : rollout.concurrency;
+  const { document, delivery = leastDelivery, timeout, instances, rolled } = task;
+  const concurrency = rolled ? rollout.concurrency : instances.length;
   const waves = Math.ceil(instances.length / concurrency);
   return {
     app,
     document,
-    targets,
+    targets: { instances, rolled },
     parameters: { app, environment, operation: id, timeout: String(timeout), ...task.parameters },
-    rollout: { concurrency, errors: by === 'name' ? instances.length : rollout.errors },
+    rollout: { concurrency, errors: rolled ? rollout.errors : instances.length },
     deliverySeconds: delivery + (waves - 1) * timeout,
   };
 }
@@ -91,7 +90,7 @@ export async function probe(
     about,
     operation: `probe-${services.bucket.now().toFixed(0)}-${operation.id}`.slice(0, 120),
   };
-  const task = { document: 'probe', parameters, timeout: probeSeconds, instances, by: 'name' } as const;
+  const task = { document: 'probe', parameters, timeout: probeSeconds, instances, rolled: false } as const;
   const invocations = await runCommand(services, operation, task, signal);
   return new Map(
     invocations.flatMap(({ instance, output }) => {

@@ -133,7 +133,7 @@ async function askForCancel(
     parameters: { about: operation.id, operation: `cancel-${operation.id}`.slice(0, 120) },
     timeout: 60,
     instances,
-    by: 'name',
+    rolled: false,
   } as const;
   const byHost = await attempt('The hosts could not be asked to stop', () =>
     runCommand(services, operation, task),

@@ -29,12 +29,18 @@ export async function record(
       ...{ operation: id, action, app, environment, actor, run: runUrl },
       ...{ result, reason, sentence, release: release.id, commit: release.commit },
       seconds: Math.round((services.now() - started) / 1000),
-      instances: judged.instances.map(({ instance, result, reason }) => ({ instance, result, reason })),
+      instances: judged.instances.map(({ instance, result, reason, more }) => ({
+        ...{ instance, result, reason },
+        ...(more && { parameters: more.parameters }),
+      })),
     });
     if (!succeeded(judged.result)) return;
     await writeReceipt(bucket, {
       ...{ app, environment, commit: release.commit, release: release.id, operation: id },
       ...{ instances: judged.instances.map(({ instance }) => instance), from: until, until },
+      parameters: Object.fromEntries(
+        judged.instances.flatMap(({ instance, more }) => (more ? [[instance, more.parameters]] : [])),
+      ),
     });
   } catch (error) {
     warn(

@@ -30,8 +30,7 @@ export async function sendToFleet(
     sent = true;
     onSent(command);
   };
-  const by = instances.length === all.length ? 'fleet' : 'part';
-  const order = { document, parameters, delivery, timeout, instances, by } as const;
+  const order = { document, parameters, delivery, timeout, instances, rolled: true };
   const task = { ...order, mayStillSend: requireTime, onSent: noteSent };
   try {
     const invocations = await runCommand(services, operation, task, signal);

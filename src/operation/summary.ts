@@ -55,6 +55,8 @@ function describeInstance(told: Told, alone: boolean): string {
   if (!alone) parts.push(escapeMarkdown(sentence));
   if (more && more.steps.length > 0) parts.push(`**Steps**\n\n${timeline(toBars(more.steps))}`);
   if (more && more.checks.length > 0) parts.push(`**Checks**\n\n${checkTable(more)}`);
+  const parameters = Object.entries(more?.parameters ?? {}).map(([name, version]) => `${name} ${version}`);
+  if (parameters.length > 0) parts.push(`**Versions of its parameters:** ${code(parameters.join(', '))}`);
   if (more && more.log.length > 0 && result !== 'done') {
     parts.push(`**Last lines of the release's log**\n\n${block(more.log)}`);
   }

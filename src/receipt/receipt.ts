@@ -8,6 +8,8 @@ export interface Receipt {
   readonly release: string;
   readonly operation: string;
   readonly instances: readonly string[];
+  /** Which version of each parameter it ran with, by instance and name. */
+  readonly parameters: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** ms since the epoch, by S3's clock: from when, and until when, it was seen healthy. */
   readonly from: number;
   readonly until: number;

@@ -151,14 +151,13 @@ describe('the store', () => {
 
 describe('a command', () => {
   const operation = '42-100-1-deploy-staging';
-  const order: Order = {
+  const order: Omit<Order, 'targets'> = {
     app: 'isso',
     document: 'deploy',
     parameters: {
       ...{ app: 'isso', environment: 'staging', operation, timeout: '900' },
-      ...{ release: '0'.repeat(64), fence: '3', excerpts: 'off' },
+      ...{ release: '0'.repeat(64), fence: '3', excerpts: 'off', data: 'any' },
     },
-    targets: { app: 'isso', environment: 'staging' },
     rollout: { concurrency: 1, errors: 0 },
     deliverySeconds: 30,
   };
@@ -219,7 +218,11 @@ describe('a command', () => {
   });
 
   test('goes to one after the other, and each is told by its own line', async () => {
-    const command = await sendCommand(order, await findDocument(clients, 'isso-deploy'), { clients, sleep });
+    const targets = { instances: agents.map(({ instanceId }) => instanceId), rolled: true };
+    const command = await sendCommand({ ...order, targets }, await findDocument(clients, 'isso-deploy'), {
+      clients,
+      sleep,
+    });
     const following = follow(command);
     const answers = [
       { status: 'Success', code: 0, said: ['done', 'deployed'] },

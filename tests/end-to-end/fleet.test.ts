@@ -2,7 +2,8 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
-import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { ListCommandsCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { callerRepository, commitAll, git } from '../../rehearsal/cloud/caller.ts';
 import {
@@ -33,6 +34,8 @@ let healthy: string;
 let broken: string;
 let unreachable: string;
 let runs = 0;
+let first: Packed;
+const secret = 'let-me-in-please';
 
 beforeAll(async () => {
   cloud = await startCloud({ name });
@@ -48,8 +51,11 @@ beforeAll(async () => {
   [healthy = '', broken = '', unreachable = ''] = launched.map(({ instanceId }) => instanceId);
   await Promise.all([enrol(cloud, healthy, place), enrol(cloud, broken, place)]);
   job = await Job.open(cloud, repository);
-  const first = await deploy({ version: '1' }, '{concurrency: 2, errors: 1}');
-  expect(resultOf(first)).toMatchObject({ result: 'failed', reason: 'offline' });
+  const Name = `/${app}/${environment}/TOKEN`;
+  const ssm = new SSMClient(operatorClient(cloud));
+  await ssm.send(new PutParameterCommand({ Name, Value: secret, Type: 'SecureString' }));
+  first = await pack({ version: '1' }, '{concurrency: 2, errors: 1}');
+  expect(resultOf(await send(first))).toMatchObject({ result: 'failed', reason: 'offline' });
   expect(await live()).toEqual(['1', '1']);
 }, 180_000);
 
@@ -90,16 +96,24 @@ data: {databases: [app.db]}
   await writeFile(join(into, 'understudy.yml'), config);
 }
 
-async function deploy(variant: Variant, rollout?: string): Promise<Step> {
+interface Packed {
+  readonly archive: string;
+  readonly release: string;
+}
+
+async function pack(variant: Variant, rollout?: string): Promise<Packed> {
   await write(folder, variant, rollout);
   await commitAll(folder, `Version ${variant.version}`);
   const archive = join(work, `${variant.version}.tar.gz`);
   const commit = (await git(folder, 'rev-parse', 'HEAD')).trim();
-  const packed = await job.run('pack-release', { path: folder, archive, commit });
-  const release = packed.outputs['release'] ?? '';
+  const { outputs } = await job.run('pack-release', { path: folder, archive, commit });
+  return { archive, release: outputs['release'] ?? '' };
+}
+
+function send(packed: Packed, more: Record<string, string> = {}, excerpts = 'auto'): Promise<Step> {
   runs += 1;
-  const inputs = { archive, release, environment, excerpts: 'on', 'github-token': 'ghs_x' };
-  return job.run('deploy-staging', inputs, { GITHUB_RUN_ID: String(7000 + runs) });
+  const inputs = { ...packed, environment, excerpts, 'github-token': 'ghs_x' };
+  return job.run('deploy-staging', inputs, { GITHUB_RUN_ID: String(7000 + runs), ...more });
 }
 
 interface Told {
@@ -140,7 +154,7 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
 
   test('takes the release back where it was healthy, and accounts for each', async () => {
     const sent = (await commands()).length;
-    const step = await deploy({ version: '2' });
+    const step = await send(await pack({ version: '2' }), {}, 'on');
     const told = resultOf(step);
     expect(told).toMatchObject({ result: 'reverted', reason: 'start-failed', met: true });
     expect(told.sentence).toMatch(new RegExp(`^${broken}: .+ Of 3 instances: 2 reverted, 1 refused\\.$`));
@@ -151,29 +165,34 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
       /was healthy here, and was taken back .+ is live in place of/,
     );
     for (const id of [healthy, broken, unreachable]) expect(step.summary).toContain(`<code>${id}</code>: `);
+    expect(step.summary).toContain('this host does not take it');
     expect(step.code).toBe(1);
     expect(await live()).toEqual(['1', '1']);
     const [back, there, ...earlier] = await commands();
     expect(earlier).toHaveLength(sent);
     expect(there).toMatchObject({ MaxConcurrency: '1', MaxErrors: '1' });
-    expect(there?.InstanceIds?.toSorted()).toEqual([healthy, broken].toSorted());
-    expect(back).toMatchObject({ InstanceIds: [healthy], Parameters: { data: ['same'] } });
+    expect(there?.Targets).toEqual([{ Key: 'InstanceIds', Values: [healthy, broken].toSorted() }]);
+    expect(back).toMatchObject({ Targets: [{ Values: [healthy] }], Parameters: { data: ['same'] } });
   }, 240_000);
 
   test('leaves it where it changed the schema of the data, and says so', async () => {
     const variant = { version: '3', migrate: addTable('more') };
-    const told = resultOf(await deploy(variant, '{concurrency: 2, errors: 1}'));
+    await makePublic();
+    const step = await send(await pack(variant, '{concurrency: 2, errors: 1}'));
+    const told = resultOf(step);
     expect(told).toMatchObject({ result: 'failed', reason: 'start-failed' });
     expect(of(told, healthy)).toMatchObject({ result: 'done', reason: 'deployed' });
     expect(of(told, healthy)?.sentence).toMatch(
       /It stays live here, .+ The schema of the live data is not the one/,
     );
     expect(await live()).toEqual(['3', '1']);
+    // The repository is public now: of the log and of answers nothing is shown.
+    expect(`${step.log}${step.summary}${JSON.stringify(step.outputs)}`).not.toContain('this host does not');
   }, 240_000);
 
   test('is refused as a whole, before anything is sent, when fewer may fail than cannot be reached', async () => {
     const sent = (await commands()).length;
-    const told = resultOf(await deploy({ version: '4' }, '{concurrency: 1, errors: 0}'));
+    const told = resultOf(await send(await pack({ version: '4' }, '{concurrency: 1, errors: 0}')));
     expect(told).toMatchObject({ result: 'refused', reason: 'offline' });
     expect(told.sentence).toContain(`1 of 3 instances: ${unreachable} (never registered)`);
     expect(await commands()).toHaveLength(sent);
@@ -193,3 +212,53 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
     expect(await live()).toEqual(['5', '1']);
   }, 240_000);
 });
+
+describe('old code', () => {
+  test.each([
+    ['by a re-run of its job', { GITHUB_RUN_ID: '7001', GITHUB_RUN_ATTEMPT: '2' }],
+    ['by a tag on its commit', { GITHUB_REF: 'refs/tags/v1.0.0' }],
+  ])(
+    'is refused: %s',
+    async (_, more) => {
+      const sent = (await commands()).length;
+      const told = resultOf(await send(first, more));
+      expect(told).toMatchObject({ result: 'refused', reason: 'not-descendant' });
+      expect(told.sentence).toContain(`is older than the live one, so deploying it would go back`);
+      expect(told.sentence).toContain(`is live on ${healthy}`);
+      expect(await commands()).toHaveLength(sent);
+    },
+    60_000,
+  );
+});
+
+test('the ledger has the versions of the parameters that a release ran with, and no value', async () => {
+  const entries = await ledger();
+  expect(entries.length).toBeGreaterThan(2);
+  expect(JSON.stringify(entries)).not.toContain(secret);
+  const [earliest] = entries.filter(({ instances }) => instances.some(({ result }) => result === 'done'));
+  const done = earliest?.instances.find(({ instance }) => instance === healthy);
+  expect(done).toMatchObject({ result: 'done', parameters: { TOKEN: 1 } });
+});
+
+async function makePublic(): Promise<void> {
+  const body = JSON.stringify({ repository, path: folder, visibility: 'public' });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(`${cloud.githubUrl}/_cloud/repositories`, { method: 'PUT', body, headers });
+  expect(answer.ok).toBe(true);
+}
+
+interface Entry {
+  readonly instances: readonly { instance: string; result: string; parameters?: Record<string, number> }[];
+}
+
+async function ledger(): Promise<Entry[]> {
+  const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+  const place = { Bucket: 'shop-understudy' };
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ ...place, Prefix: 'ledger/' }));
+  return Promise.all(
+    Contents.map(async ({ Key = '' }) => {
+      const { Body } = await s3.send(new GetObjectCommand({ ...place, Key }));
+      return JSON.parse((await Body?.transformToString()) ?? '');
+    }),
+  );
+}

@@ -66,6 +66,7 @@ export interface Details {
     problem: string;
   }[];
   readonly log: readonly string[];
+  readonly parameters: Readonly<Record<string, number>>;
 }
 
 export type Switch = 'pause' | 'overlap' | 'restart';

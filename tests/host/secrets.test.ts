@@ -67,6 +67,12 @@ find / /tmp /var/tmp -xdev -type f -newer /root/before -exec grep --fixed-string
     ).toBe('600 root\n600 root');
   });
 
+  test('is told by the version that the release ran with, which its record keeps', async () => {
+    const record = `/var/lib/understudy/shop/releases/${live.release}.json`;
+    expect(JSON.parse(await host.shell(`jq -c .parameters ${record}`))).toEqual({ SECRET: 1 });
+    expect((await host.details(live)).parameters).toEqual({ SECRET: 1 });
+  });
+
   test('is in nothing that leaves the host when a release spills it', async () => {
     const spill = "print(os.environ['SECRET'], flush=True)\nraise RuntimeError(os.environ['SECRET'])";
     const died = await host.deploy({ version: '2', atImport: spill });

@@ -8,6 +8,7 @@ const told = {
   steps: [{ name: 'lock', started: 1, ended: null, ok: false, note: '' }],
   checks: [],
   log: ['a'],
+  parameters: { TOKEN: 2 },
 };
 const bytes = Buffer.from(JSON.stringify({ schema: 1, result: 'failed', ...told }));
 

@@ -31,7 +31,7 @@ const order: Order = {
     ...{ app: 'isso', environment: 'staging', operation: '42-100-1-deploy-staging', timeout: '900' },
     ...{ release: '0'.repeat(64), fence: '3', excerpts: 'off' },
   },
-  targets: { app: 'isso', environment: 'staging' },
+  targets: { instances: ['i-1', 'i-2'], rolled: true },
   rollout: { concurrency: 2, errors: 1 },
   deliverySeconds: 120,
 };
@@ -46,7 +46,7 @@ const ours = {
 const sent = (): number => ssm.commandCalls(SendCommandCommand).length;
 
 describe('sending a command', () => {
-  test('names document, version and hash, the tags, the rollout and the operation', async () => {
+  test('names document, version and hash, the instances, the rollout and the operation', async () => {
     ssm.on(SendCommandCommand).resolves({ Command: { CommandId: 'c-1' } });
     await expect(sendCommand(order, document, services)).resolves.toBe('c-1');
     expect(ssm.calls()[0]?.args[0].input).toEqual({
@@ -54,10 +54,7 @@ describe('sending a command', () => {
       DocumentVersion: '4',
       DocumentHash: 'ab',
       DocumentHashType: 'Sha256',
-      Targets: [
-        { Key: 'tag:App', Values: ['isso'] },
-        { Key: 'tag:Environment', Values: ['staging'] },
-      ],
+      Targets: [{ Key: 'InstanceIds', Values: ['i-1', 'i-2'] }],
       MaxConcurrency: '2',
       MaxErrors: '1',
       TimeoutSeconds: 120,

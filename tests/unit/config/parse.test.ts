@@ -1,8 +1,11 @@
+import { posix } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { ConfigurationError } from '../../../src/action/errors.ts';
+import type { Config, Environment } from '../../../src/config/config.ts';
 import { findEnvironment, parseConfig } from '../../../src/config/parse.ts';
+import { faultsInParameters } from '../../../src/document/parameters.ts';
 
 const smallest = `app: isso
 region: us-east-2
@@ -300,6 +303,89 @@ describe('any text at all', () => {
     );
   });
 });
+
+describe('any value at any place', () => {
+  const nasty = fc.constantFrom(
+    ...[
+      '',
+      'a\nb',
+      "a'b",
+      '$(id)',
+      '`id`',
+      '../x',
+      '/etc',
+      '-rf',
+      'root',
+      'a b',
+      'ä',
+      '\u0000',
+      'x'.repeat(300),
+    ],
+    ...['understudy', 'a-worker', '0', '80', '1e9', '{{ x }}', '${{ x }}', 'us-east-2', 'a'],
+  );
+  const value = fc.oneof(nasty, fc.integer(), fc.double(), fc.constant(null), fc.jsonValue({ maxDepth: 2 }));
+  const places = placesIn(parse(whole));
+
+  test('is refused, or fits what goes to the host', () => {
+    let taken = 0;
+    fc.assert(
+      fc.property(fc.constantFrom(...places), value, (place, put) => {
+        const file = parse(whole);
+        setAt(file, place, put);
+        let config: Config;
+        try {
+          config = parseConfig(stringify(file), 'understudy.yml');
+        } catch (error) {
+          return error instanceof ConfigurationError && error.reason === 'bad-config';
+        }
+        taken += 1;
+        return [...config.environments.values()].every((environment) => fits(config, environment));
+      }),
+      { numRuns: 1_500 },
+    );
+    expect(taken).toBeGreaterThan(20);
+  });
+});
+
+/** Every place of a value, as the keys that lead there. */
+function placesIn(value: unknown, path: (string | number)[] = []): (string | number)[][] {
+  if (typeof value !== 'object' || value === null) return [path];
+  const inner = Object.entries(value).flatMap(([key, each]) =>
+    placesIn(each, [...path, Array.isArray(value) ? Number(key) : key]),
+  );
+  return path.length === 0 ? inner : [path, ...inner];
+}
+
+function setAt(value: unknown, path: (string | number)[], put: unknown): void {
+  const last = path.at(-1) ?? '';
+  const inside = path.slice(0, -1).reduce((at, key) => Reflect.get(at as object, key), value);
+  Reflect.set(inside as object, last, put);
+}
+
+/** What the documents, the host and S3 would take: by their own words, not by the schema's. */
+function fits(
+  { app, region, service, workers, checks, data, keep }: Config,
+  environment: Environment,
+): boolean {
+  const values = {
+    ...{ app, environment: environment.name, operation: '1-2-3-deploy-x', user: service.user },
+    ...{ port: String(service.listen), switch: service.switch, notify: String(service.notify) },
+    ...{ workers: workers.join(',') || 'none', bucket: environment.bucket, region },
+  };
+  const times = [service.startTimeoutMs, environment.soakMs, environment.bakeMs, environment.proofMs];
+  const counts = [...times, keep, environment.rollout.errors, ...checks.map(({ timeoutMs }) => timeoutMs)];
+  const paths = [...data.databases, ...data.include, ...data.exclude];
+  return (
+    faultsInParameters('prepare-host', values).length === 0 &&
+    !/^understudy(-|$)|-(alone|probe|rehearse|worker|pause)$/.test(app) &&
+    service.listen >= 1024 &&
+    service.listen <= 65_535 &&
+    counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
+    environment.rollout.concurrency >= 1 &&
+    checks.every(({ path }) => /^\/[!-~]*$/.test(path)) &&
+    paths.every((path) => posix.join('/shared', path).startsWith('/shared/') && !/^-|\p{Cc}/u.test(path))
+  );
+}
 
 describe('an environment', () => {
   const config = parseConfig(whole, 'understudy.yml');

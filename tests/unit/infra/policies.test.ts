@@ -72,6 +72,7 @@ const tables: Table[] = [
       ['read results', 's3:GetObject', state('results/isso/staging/1/i-1.json')],
       ['read logs', 's3:GetObject', state('logs/isso/staging/1/i-1.log')],
       ['tell a missing key from a forbidden one', 's3:ListBucket', 'arn:aws:s3:::isso-understudy'],
+      ['see that the bucket is closed', 's3:GetBucketPublicAccessBlock', 'arn:aws:s3:::isso-understudy'],
     ],
     mayNot: [
       ['prepare a host', 'ssm:SendCommand', document('isso-prepare-host')],

@@ -54,16 +54,20 @@ describe('finding the instances of an environment', () => {
     });
   });
 
-  test('asks for the agents of a large fleet fifty at a time', async () => {
-    const ids = Array.from({ length: 120 }, (_, at) => `i-${String(at).padStart(3, '0')}`);
-    ec2
-      .on(DescribeInstancesCommand)
-      .resolves({ Reservations: [{ Instances: ids.map((id) => machine(id)) }] });
-    ssm.on(DescribeInstanceInformationCommand).callsFake((input: { Filters: { Values: string[] }[] }) => ({
-      InstanceInformationList: (input.Filters[0]?.Values ?? []).map((id) => agent(id)),
-    }));
-    await expect(find()).resolves.toHaveLength(120);
-    expect(ssm.calls()).toHaveLength(3);
+  test('takes as many as one command does, and refuses more', async () => {
+    const fleet = (size: number) => {
+      const ids = Array.from({ length: size }, (_, at) => `i-${String(at).padStart(3, '0')}`);
+      ec2
+        .on(DescribeInstancesCommand)
+        .resolves({ Reservations: [{ Instances: ids.map((id) => machine(id)) }] });
+      ssm
+        .on(DescribeInstanceInformationCommand)
+        .resolves({ InstanceInformationList: ids.map((id) => agent(id)) });
+    };
+    fleet(50);
+    await expect(find()).resolves.toHaveLength(50);
+    fleet(51);
+    await expect(find()).rejects.toMatchObject({ reason: 'too-many-instances', outcome: 'refused' });
   });
 
   test('refuses when there is none', async () => {
@@ -75,6 +79,10 @@ describe('finding the instances of an environment', () => {
     ['production', machine('i-1', 'isso', 'production')],
     ['another app', machine('i-1', 'chatmrpt')],
     ['no tags', { InstanceId: 'i-1' }],
+    [
+      'production by another spelling',
+      { ...machine('i-1'), Tags: [...machine('i-1').Tags, { Key: 'environment', Value: 'production' }] },
+    ],
   ])('goes by the tags that came back, not by the filter: %s', async (_, instance) => {
     ec2.on(DescribeInstancesCommand).resolves({ Reservations: [{ Instances: [instance] }] });
     await expect(find()).rejects.toMatchObject({ reason: 'wrong-environment', instance: 'i-1' });
@@ -92,6 +100,24 @@ describe('finding the instances of an environment', () => {
       reason: 'offline',
       happened: expect.stringContaining(told),
     });
+  });
+
+  test.each([
+    ['3.2.1377.0', true],
+    ['3.3.0.0', true],
+    ['4.0.0.0', true],
+    ['3.2.1376.9', false],
+    ['3.1.9999.0', false],
+    ['2.9.9999.0', false],
+    ['', false],
+    ['new', false],
+  ])('an agent of version "%s" may be used: %p', async (AgentVersion, may) => {
+    ec2.on(DescribeInstancesCommand).resolves({ Reservations: [{ Instances: [machine('i-1')] }] });
+    ssm
+      .on(DescribeInstanceInformationCommand)
+      .resolves({ InstanceInformationList: [{ ...agent('i-1'), AgentVersion }] });
+    const refusal = { reason: 'agent-too-old', instance: 'i-1', todo: expect.stringContaining('Update it') };
+    await (may ? expect(find()).resolves.toHaveLength(1) : expect(find()).rejects.toMatchObject(refusal));
   });
 
   test('goes on without as many as may fail, and never without all', async () => {

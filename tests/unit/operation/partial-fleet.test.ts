@@ -30,7 +30,7 @@ const atWork: InstanceOutcome = { ...outcome('i-3', 'unknown', 'no-result'), ope
 describe('who takes part', () => {
   const target = (id: string, online = true) => ({
     ...{ id, tags: {} },
-    agent: { online, status: online ? 'Online' : 'ConnectionLost' },
+    agent: { online, status: online ? 'Online' : 'ConnectionLost', version: '' },
   });
   const state = readState(
     `UNDERSTUDY_RESULT ${JSON.stringify({ ...line, result: 'done', reason: 'probed' })}`,

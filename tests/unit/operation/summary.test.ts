@@ -32,6 +32,7 @@ const host: Told = {
       },
     ],
     log: ['Traceback (most recent call last):', 'ValueError: ```'],
+    parameters: { MAIL_KEY: 7, TOKEN: 2 },
   },
 };
 const account = { title: 'chatmrpt to staging', result: reverted, facts: [], instances: [host] };
@@ -67,7 +68,10 @@ describe('the summary of what was taken back', () => {
 
 test('a good summary shows no log, and nothing to do', () => {
   const done = resultOf({ outcome: 'done', reason: 'deployed' });
-  const well: Told = { ...instanceOutcome('i-1', done, false), more: { steps: [], checks: [], log: ['x'] } };
+  const well: Told = {
+    ...instanceOutcome('i-1', done, false),
+    more: { steps: [], checks: [], log: ['x'], parameters: {} },
+  };
   const summary = summarise({ ...account, result: done, instances: [well] });
   expect(summary).not.toContain('log');
   expect(summary).not.toContain('What to do');

@@ -19,7 +19,10 @@ const answer = (where: string, path: string, ok = true): CheckAnswer => ({
   ok,
   status: ok ? 200 : 500,
 });
-const told = (...checks: CheckAnswer[]) => ({ ...done('i-1'), more: { steps: [], checks, log: [] } });
+const told = (...checks: CheckAnswer[]) => ({
+  ...done('i-1'),
+  more: { steps: [], checks, log: [], parameters: {} },
+});
 const promised = [{ path: '/health' }, { path: '/info' }];
 
 describe('a host that says done is believed', () => {
@@ -56,7 +59,10 @@ describe('a host that says done is believed', () => {
 
   test('one that says reverted is not asked for answers of the new release', () => {
     const back = instanceOutcome('i-1', resultOf({ outcome: 'reverted', reason: 'check-failed' }), false);
-    const host = { ...back, more: { steps: [], checks: [answer('rehearsal', '/health', false)], log: [] } };
+    const host = {
+      ...back,
+      more: { steps: [], checks: [answer('rehearsal', '/health', false)], log: [], parameters: {} },
+    };
     expect(believe(host, promised, 'isso')).toBe(host);
   });
 });

@@ -6,7 +6,9 @@ test('a receipt says which release was healthy where, from when until when', asy
   const bucket = new MemoryBucket();
   const [commit, release] = ['c'.repeat(40), 'a'.repeat(64)];
   const until = bucket.time + 61_500;
-  const what = { app: 'isso', environment: 'staging', commit, release, operation: 'o', instances: ['i-1'] };
+  const parameters = { 'i-1': { TOKEN: 2 } };
+  const place = { app: 'isso', environment: 'staging', commit, release, operation: 'o' };
+  const what = { ...place, instances: ['i-1'], parameters };
   const key = await writeReceipt(bucket, { ...what, from: bucket.time, until });
   expect(key).toBe(`receipts/isso/staging/${commit}/${release}/20261123T000101Z.json`);
   expect(bucket.json(key)).toEqual({

@@ -1,5 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
@@ -205,6 +208,79 @@ test('bytes that were changed anywhere are refused in words, or are the same rel
     { numRuns: 150 },
   );
 }, 60_000);
+
+describe('an archive of any entries', () => {
+  const segment = fc.constantFrom(
+    '!',
+    '!a',
+    '..',
+    '.',
+    '',
+    'a',
+    'A',
+    'a\u0308',
+    '\u00e4',
+    '-rf',
+    "it's",
+    '$(x)',
+    '\n',
+  );
+  const path = fc.array(segment, { minLength: 1, maxLength: 3 }).map((names) => `!/${names.join('/')}`);
+  const climbing = fc.array(fc.constantFrom('..', '.', '!', '!a', 'a', '', 'etc'), { maxLength: 4 });
+  const target = fc.oneof(
+    climbing.map((names) => names.join('/')),
+    path,
+  );
+  const entry = fc.oneof(
+    path
+      .map((path) => ({ path, kind: 'folder' as const }))
+      .map(({ path, kind }) => ({ path: `${path}/`, kind })),
+    path.map((path) => ({ path, content: 'x' })),
+    fc.record({ path, kind: fc.constant('link' as const), target }),
+  );
+  const entries = fc
+    .array(entry, { maxLength: 6 })
+    .map((list) => [
+      { path: '!/', kind: 'folder' as const },
+      ...list.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+    ]);
+
+  test('is refused in words, or unpacked by tar without leaving its folder', async () => {
+    let [taken, links] = [0, 0];
+    await fc.assert(
+      fc.asyncProperty(entries, async (list) => {
+        const bytes = gzipSync(await tarWith(...list), { level: 1 });
+        const refused = await open(bytes).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (refused) return refused instanceof ConfigurationError;
+        taken += 1;
+        links += list.filter((one) => 'target' in one).length;
+        return withFolder({}, (folder, archive) => staysWithin(folder, archive, bytes));
+      }),
+      { numRuns: 200 },
+    );
+    // Else it would have shown nothing.
+    expect(taken).toBeGreaterThan(10);
+    expect(links).toBeGreaterThan(3);
+  }, 60_000);
+});
+
+/** Unpacks as the host does, and follows each link as the kernel does. */
+async function staysWithin(folder: string, archive: string, bytes: Buffer): Promise<boolean> {
+  await writeFile(archive, bytes);
+  const shell = promisify(execFile);
+  await shell('tar', ['--extract', '--gzip', '--file', archive, '--directory', folder]);
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  const ends = found
+    .filter((each) => each.isSymbolicLink())
+    .map(async ({ parentPath, name }) => {
+      const words = ['--canonicalize-missing', join(parentPath, name)];
+      return (await shell('realpath', words)).stdout;
+    });
+  return (await Promise.all(ends)).every((end) => `${end.slice(0, -1)}/`.startsWith(`${folder}/`));
+}
 
 /** Whether an offset lies in what any value would do for: the content of the app's files, the digits of the commit. */
 function isContent(tar: Buffer, at: number): boolean {
