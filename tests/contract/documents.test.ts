@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parse } from 'yaml';
+import { parseConfig } from '../../src/config/parse.ts';
 
 const infra = join(import.meta.dirname, '../../infra');
 
@@ -141,5 +142,42 @@ describe('the templates', () => {
     expect(existsSync(join(infra, 'README.md'))).toBe(true);
     const readme = readFileSync(join(infra, 'README.md'), 'utf8');
     expect(files.filter((file) => !readme.includes(file))).toEqual([]);
+  });
+});
+
+describe('the names of apps that prepare-host refuses', () => {
+  const script = readFileSync(join(infra, '../host/prepare-host.sh'), 'utf8');
+  const [, refused = ''] = /\$app =~ (\S+) \]\]/.exec(script) ?? [];
+  const config = (app: string) => `app: ${app}
+region: us-east-2
+environments: {staging: {bucket: shop-understudy}}
+service: {listen: 8080, user: shop}
+checks: [{path: /}]
+`;
+  const words = [
+    'shop',
+    'understudy',
+    'under',
+    'alone',
+    'probe',
+    'rehearse',
+    'worker',
+    'pause',
+    'env',
+    'studyworker',
+  ];
+  const names = words.flatMap((word) => [word, ...words.map((other) => `${word}-${other}`)]);
+  const legal = names.filter((name) => name.length <= 20);
+
+  test.each(legal)('%s is one for both, or for neither', (name) => {
+    const read = () => parseConfig(config(name), 'understudy.yml');
+    if (new RegExp(refused).test(name)) expect(read).toThrow('The name of the app');
+    else expect(read().app).toBe(name);
+  });
+
+  test('are some, and not all', () => {
+    const some = legal.filter((name) => new RegExp(refused).test(name));
+    expect(some.length).toBeGreaterThan(20);
+    expect(some.length).toBeLessThan(legal.length);
   });
 });

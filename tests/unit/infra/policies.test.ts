@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import { repositoryFolder } from '../../../rehearsal/ground/places.ts';
 import { findDeniedCalls } from '../../../rehearsal/policies/calls.ts';
 import { type Holder, holdersIn } from '../../../rehearsal/policies/foundation.ts';
 import { ask, type Question, type Verdict } from '../../../rehearsal/policies/question.ts';
@@ -172,6 +175,22 @@ describe.each(tables)('$who', ({ who, may, mayNot }) => {
   test.each(mayNot.map((row, index) => [row[0], index] as const))('may not %s', (_, index) => {
     expect(verdicts[may.length + index]).toEqual({ allowed: false, because: 'ImplicitlyDenied' });
   });
+});
+
+test('what CI may do whatever the resource is the hole that SECURITY.md names, and no more', () => {
+  const statements = (holders.get('isso-staging-ci')?.policies ?? []).flatMap(
+    (policy) => (policy as { Statement: { Action: string | string[]; Resource: unknown }[] }).Statement,
+  );
+  const anywhere = statements.filter(({ Resource }) => JSON.stringify(Resource).includes('"*"'));
+  const actions = anywhere.flatMap(({ Action }) => Action);
+  const inventory = ['ssm:ListCommands', 'ssm:DescribeInstanceInformation', 'ec2:DescribeInstances'];
+  const hole = ['ssm:CancelCommand', 'ssm:ListCommandInvocations'];
+  expect(actions.toSorted()).toEqual([...inventory, ...hole].toSorted());
+  const told = ['SECURITY.md', 'infra/README.md', 'README.md'].map((file) =>
+    readFileSync(join(repositoryFolder, file), 'utf8').replaceAll(/\s+/g, ' '),
+  );
+  for (const action of hole) expect(told[0]).toContain(`\`${action}\``);
+  for (const text of told) expect(text).toMatch(/[Tt]wo accounts/);
 });
 
 test('a host decrypts through Parameter Store alone, and its own secrets alone', () => {
