@@ -65,7 +65,7 @@ function documentMissing(name: string, why: string, cause?: unknown): OperationE
     reason: 'document-missing',
     happened: `The command document ${name} is not to be had: ${why}.`,
     stateNow: 'Nothing was changed.',
-    todo: 'Create or update the stack of infra/documents.yaml with the parameter of your app.',
+    todo: 'Create or update the stack of infra/documents.yaml, of the version of this action, with the parameter of your app.',
     cause,
   });
 }
@@ -126,6 +126,9 @@ async function trySend(input: SendCommandCommandInput, { ssmOnce }: Services['cl
     const { Command } = await ssmOnce.send(new SendCommandCommand(input));
     return Command?.CommandId ?? { error: new Error('SSM took the command and gave no id.') };
   } catch (error) {
+    // What we send was checked by our own table: a document that refuses it is of another version of ours.
+    if (isNamed(error, 'InvalidParameters'))
+      return { error: documentMissing(input.DocumentName ?? '', 'it takes other parameters', error) };
     if (!isNamed(error, 'InvalidDocument', 'InvalidDocumentVersion')) return { error };
     return { error: documentMissing(input.DocumentName ?? '', 'it was changed or removed just now', error) };
   }

@@ -125,17 +125,22 @@ describe('sending a command', () => {
     expect(sent()).toBe(1);
   });
 
-  test.each(['AccessDeniedException', 'InvalidParameters'])('%s is final', async (name) => {
+  test.each(['AccessDeniedException', 'InvalidTarget'])('%s is final', async (name) => {
     ssm.on(SendCommandCommand).rejects(failure(name, 400));
     await expect(sendCommand(order, document, services)).rejects.toThrow(name);
     expect(sent()).toBe(1);
   });
 
-  test('says so when the document was changed between looking and sending', async () => {
-    ssm.on(SendCommandCommand).rejects(failure('InvalidDocumentVersion', 400));
+  test.each([
+    ['was changed between looking and sending', 'InvalidDocumentVersion'],
+    ['is of another version of ours, and takes other parameters', 'InvalidParameters'],
+  ])('says so when the document %s', async (_, name) => {
+    ssm.on(SendCommandCommand).rejects(failure(name, 400));
     await expect(sendCommand(order, document, services)).rejects.toMatchObject({
-      reason: 'document-missing',
+      ...{ reason: 'document-missing', outcome: 'refused' },
+      todo: expect.stringContaining('of the version of this action'),
     });
+    expect(sent()).toBe(1);
   });
 
   test('refuses, before SSM would, a parameter that a shell could read', async () => {

@@ -110,7 +110,7 @@ describe('once a command is sent, an error does not make it undone', () => {
 });
 
 test('a command that SSM refuses is not sent: the lease is given back', async () => {
-  const refusal = { name: 'InvalidParameters', $metadata: { httpStatusCode: 400 } };
+  const refusal = { name: 'InvalidTarget', $metadata: { httpStatusCode: 400 } };
   fleet.refuses('deploy', Object.assign(new Error('no'), refusal));
   await expect(deploy()).rejects.toThrow('no');
   expect(fleet.bucket.json(key)).toMatchObject({ state: 'released' });
