@@ -35,6 +35,18 @@ let broken: string;
 let unreachable: string;
 let runs = 0;
 let first: Packed;
+/** Legal, and accepted to the last. */
+const oddNames = [
+  'it\'s "quoted"',
+  ' two\nlines ',
+  'größe',
+  '数据',
+  '-rf',
+  '$(reboot)',
+  'a -> b',
+  '*',
+  'back\\slash',
+];
 const secret = 'let-me-in-please';
 
 beforeAll(async () => {
@@ -81,6 +93,7 @@ async function write(into: string, variant: Variant, rollout = '{concurrency: 1,
   const atImport = `if os.path.exists(os.path.join(shared, 'refuses')) and '${variant.version}' != '1':
     raise RuntimeError('this host does not take it')`;
   await writeApp(into, { ...variant, atImport, described: false });
+  for (const each of oddNames) await writeFile(join(into, each), each);
   const config = `app: shop
 region: us-east-2
 environments:
@@ -148,6 +161,12 @@ async function commands() {
   const { Commands = [] } = await new SSMClient(operatorClient(cloud)).send(new ListCommandsCommand({}));
   return Commands.filter(({ DocumentName }) => DocumentName === `${app}-deploy`);
 }
+
+test('a release holds names with quotes, spaces, newlines and letters of all the world, on the host too', async () => {
+  const program = 'import os, json; print(json.dumps(os.listdir("/srv/shop/current")))';
+  const { stdout } = await onHost(cloud, healthy, ['python3', '-c', program]);
+  expect(JSON.parse(stdout)).toEqual(expect.arrayContaining([...oddNames]));
+});
 
 describe('a fleet of three, one of which is broken and one unreachable', () => {
   beforeAll(() => shell(broken, 'touch /srv/shop/shared/refuses'));
