@@ -4,7 +4,7 @@ import type { Row } from '../row.ts';
 import { countCalls, measureDeploy } from './deploy.ts';
 
 const instances = 20;
-const nothing = { steps: [], checks: [], log: [] };
+const nothing = { steps: [], checks: [], log: [], parameters: {} };
 
 /** What a deploy to many instances asks of AWS. */
 export const fleet: Row = {

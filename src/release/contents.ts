@@ -14,6 +14,7 @@ const workerFolder = '.understudy/workers/';
  */
 export function requireContents(entries: readonly Entry[], config: Config): void {
   const found = new Map(entries.map((entry) => [entry.path, entry]));
+  requireLinksEnd(entries);
   requireRunnable(found, '.understudy/run', 'It starts the server; for example: exec gunicorn app:app');
   for (const worker of config.workers) {
     requireRunnable(
@@ -55,6 +56,37 @@ function requireRunnable(found: ReadonlyMap<string, Entry>, path: string, purpos
   if (!entry.executable) {
     throw refusal(path, 'is not executable.', `git update-index --chmod=+x ${path}`);
   }
+}
+
+/** As many links as Linux follows on one way. */
+const mostLinks = 40;
+
+/** A link that leads through itself has no end: the kernel gives it up, but not every program does. */
+function requireLinksEnd(entries: readonly Entry[]): void {
+  const links = new Map(
+    entries.flatMap(({ kind, path, target }) => (kind === 'link' ? [[path, target]] : [])),
+  );
+  for (const path of links.keys()) {
+    if (!hasEnd(path, links)) {
+      throw refusal(path, 'is a link that leads back to itself.', 'Leave it out, or let it lead to a file.');
+    }
+  }
+}
+
+function hasEnd(path: string, links: ReadonlyMap<string, string>): boolean {
+  const [ahead, behind]: [string[], string[]] = [path.split('/'), []];
+  for (let followed = 0; followed <= mostLinks; ) {
+    const name = ahead.shift();
+    if (name === undefined) return true;
+    if (name === '..') behind.pop();
+    else if (name !== '' && name !== '.') behind.push(name);
+    const target = links.get(behind.join('/'));
+    if (target === undefined || name === '..') continue;
+    followed += 1;
+    behind.pop();
+    ahead.unshift(...target.split('/'));
+  }
+  return false;
 }
 
 function requireHook(found: ReadonlyMap<string, Entry>, path: string): void {

@@ -223,6 +223,7 @@ describe('what cannot be a release', () => {
       { ...app, here: { link: '.' }, out: { link: 'here/../x' } },
       '"out": is a link that leads out',
     ],
+    ['a link into itself', { ...app, round: { link: 'round/x' } }, '"round": is a link that leads back to'],
     ['a setuid file', { ...app, su: { text: 'x', mode: 0o4755 } }, '"su": has the setuid or setgid bit'],
     ['a setgid file', { ...app, sg: { text: 'x', mode: 0o2755 } }, '"sg": has the setuid or setgid bit'],
     [
