@@ -222,7 +222,7 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
     const resource = `*instance/${broken}`;
     await addFault(cloud, { action: 'SendCommand', kind: 'undeliverable', resource, after: 1 });
     const variant = { version: '5', migrate: addTable('more') };
-    const told = resultOf(await deploy(variant, '{concurrency: 2, errors: 2}'));
+    const told = resultOf(await send(await pack(variant, '{concurrency: 2, errors: 2}')));
     expect((await commands())[0]).toMatchObject({ Status: 'Success' });
     expect(told).toMatchObject({ result: 'failed' });
     expect(told.sentence).toContain('Of 3 instances: 1 failed, 1 refused, 1 done');
