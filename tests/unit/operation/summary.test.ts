@@ -50,6 +50,10 @@ describe('the summary of what was taken back', () => {
     expect(summary).toContain('**What to do next:** See what the check answered');
   });
 
+  test('names the version of each parameter that it ran with', () => {
+    expect(summary).toContain('**Versions of its parameters:** <code>MAIL&#95;KEY 7, TOKEN 2</code>');
+  });
+
   test('shows each step as a bar, and one that never ended', () => {
     expect(summary).toMatch(/^✓ lock +█+/m);
     expect(summary).toMatch(/^✗ rehearse .+a note$/m);
