@@ -66,10 +66,19 @@ note() { printf '%s' "$*" >"$journal/note"; }
 end_step() {
   # What a hook was ended for is the cause of what follows.
   [[ ! -s $journal/failure ]] || exit 1
-  jq -nc --arg result "$1" --arg reason "$2" --arg sentence "$3" '{$result, $reason, $sentence}' >"$journal/failure"
-  say "$2: $3"
+  local sentence=$3
+  if is_full; then sentence+=' The disk of the host is full.'; fi
+  jq -nc --arg result "$1" --arg reason "$2" --arg sentence "$sentence" '{$result, $reason, $sentence}' >"$journal/failure"
+  say "$2: $sentence"
   exit 1
 }
+
+# Where a hook says no more than that it failed.
+is_full() {
+  local free
+  free=$(free_bytes "$state" 2>/dev/null) && ((free < 1024 * 1024))
+}
+
 refuse() { end_step refused "$@"; }
 fail() { end_step failed "$@"; }
 

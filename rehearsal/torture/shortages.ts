@@ -47,7 +47,7 @@ export const shortages: readonly Fault[] = [
     points: mostlyByPause('backup', 'unpack', 'copy', 'hold'),
     strike: shell(fillUp),
     mend: shell(free),
-    expected: putBack(/The disk of the host filled up|No space left on device|could not be copied/),
+    expected: putBack(/The disk of the host (filled up|is full)/),
     readersOnly: true,
   },
   {
