@@ -48,7 +48,7 @@ export const shortages: readonly Fault[] = [
     points: mostlyByPause('backup', 'unpack'),
     strike: shell(fillUp),
     mend: shell(free),
-    expected: putBack(/The disk of the host (filled up|is full)/),
+    expected: putBack(/The disk of the host (filled up|is full)|No space left on device/),
     readersOnly: true,
   },
   {
