@@ -132,11 +132,13 @@ export class Host {
     await askHosts(this.#cloud, 'POST', `/hosts/${this.id}/heal`);
   }
 
-  /** Takes the host's power away, without a warning, and gives it back; resolves when it has booted. */
+  /** Takes the host's power away, without a warning, and gives it back; resolves when it begins to boot. */
   async cutPower(): Promise<void> {
     await askHosts(this.#cloud, 'POST', `/hosts/${this.id}/crash`);
     await awaitState(this.#cloud, this.id, 'stopped');
     await askHosts(this.#cloud, 'POST', `/hosts/${this.id}/start`);
-    await awaitState(this.#cloud, this.id, 'running');
+    const boots = async () => (await describeHost(this.#cloud, this.id)).leader !== null;
+    // Cut off, it waits for Parameter Store before the app starts: it is up long before it has booted.
+    await this.eventually(boots, `${this.id} boots`);
   }
 }

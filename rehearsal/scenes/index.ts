@@ -3,6 +3,7 @@ import { firstDeploy } from './first-deploy.ts';
 import { fleet } from './fleet.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
+import { lostInstance } from './lost-instance.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
 import { samePushAgain } from './same-push-again.ts';
 import type { Scene } from './scene.ts';
@@ -17,6 +18,7 @@ export const scenes: readonly Scene[] = [
   incident,
   samePushAgain,
   badReleasesUnderLoad,
+  lostInstance,
   fleet,
   interruptedRuns,
   restartWithSecrets,
