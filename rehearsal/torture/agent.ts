@@ -75,8 +75,7 @@ export const agent: readonly Fault[] = [
     bring,
     strike: async ({ host }) => {
       await host.shell(`kill -9 "$(systemctl show --property=MainPID --value amazon-ssm-agent)"
-until [[ $(systemctl show --property=SubState --value amazon-ssm-agent) == auto-restart ]]; do sleep 0.1; done
-systemctl restart amazon-ssm-agent`);
+until systemctl reset-failed amazon-ssm-agent && systemctl restart amazon-ssm-agent; do sleep 1; done`);
     },
     expected: () => deployed,
   },
