@@ -56,7 +56,9 @@ function isFirstInItsNamespace(pid: number): boolean {
 
 /** The words to put before a command so that it runs on the machine whose PID 1 is `leader`. */
 export function enter(leader: number): string[] {
-  return ['nsenter', '--target', String(leader), '--mount', '--uts', '--ipc', '--net', '--pid', '--'];
+  const into = ['nsenter', '--target', String(leader), '--mount', '--uts', '--ipc', '--net', '--pid', '--'];
+  // It must not outlive us: at a reboot it is stopped with its child, and a child that nobody buries holds the machine.
+  return ['setpriv', '--pdeathsig', 'KILL', ...into];
 }
 
 /** Waits until the machine's systemd has finished booting; false when the machine goes away first. */

@@ -91,7 +91,9 @@ describe('a host', () => {
     expect(await shell(id, 'aws configure get endpoint_url')).toBe('http://198.18.0.1:8000');
     const agent = JSON.parse(await shell(id, 'cat /etc/amazon/ssm/amazon-ssm-agent.json'));
     const endpoint = { Endpoint: 'http://198.18.0.1:8000' };
-    expect(agent).toEqual({ Agent: { Region: 'us-east-2' }, Ssm: endpoint, Mds: endpoint, S3: endpoint });
+    const waits = { RebootDelaySeconds: 2, LostCommandSeconds: 2, ResendSeconds: 2 };
+    const Agent = { Region: 'us-east-2', ...waits };
+    expect(agent).toEqual({ Agent, Ssm: endpoint, Mds: endpoint, S3: endpoint });
     expect(await shell(id, 'systemctl show -P Environment amazon-ssm-agent')).toContain(
       'http://169.254.169.254',
     );
