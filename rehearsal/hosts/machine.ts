@@ -54,11 +54,16 @@ function isFirstInItsNamespace(pid: number): boolean {
   }
 }
 
-/** The words to put before a command so that it runs on the machine whose PID 1 is `leader`. */
+/**
+ * The words to put before a command so that it runs on the machine whose PID 1 is `leader`.
+ *
+ * The shell that waits for the command stays outside of the machine's processes: at a reboot these are all stopped, and
+ * with its child nsenter would stop itself and never bury it, which holds the machine. Nor may it outlive us.
+ */
 export function enter(leader: number): string[] {
-  const into = ['nsenter', '--target', String(leader), '--mount', '--uts', '--ipc', '--net', '--pid', '--'];
-  // It must not outlive us: at a reboot it is stopped with its child, and a child that nobody buries holds the machine.
-  return ['setpriv', '--pdeathsig', 'KILL', ...into];
+  const target = ['--target', String(leader), '--mount', '--uts', '--ipc', '--net', '--pid', '--no-fork'];
+  const wait = ['sh', '-c', '"$@"; exit $?', 'enter'];
+  return ['setpriv', '--pdeathsig', 'KILL', 'nsenter', ...target, '--', ...wait];
 }
 
 /** Waits until the machine's systemd has finished booting; false when the machine goes away first. */
