@@ -67,7 +67,7 @@ export const shortages: readonly Fault[] = [
     mend: shell(`for folder in ${Object.values(folderOf).join(' ')}; do
   if mountpoint --quiet "$folder"; then umount "$folder"; fi
 done`),
-    expected: putBack(/[Rr]ead-only|could not be copied/),
+    expected: putBack(/[Rr]ead-only|could not be copied|cannot change permissions/),
   },
   {
     name: 'a digest that differs',
