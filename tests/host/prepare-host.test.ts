@@ -74,17 +74,20 @@ test('a copy of a host is probed and told to cancel by nobody, until it is prepa
   expect(await host.probe()).toMatchObject({ result: 'done', live, healthy: true });
 });
 
-test('prepared for restart, systemd lets go of the port, and the live release serves until the next', async () => {
-  expect(await host.prepare({ switch: 'restart', workers: 'kept' })).toMatchObject({ result: 'done' });
-  expect(await host.shell("ss -Hltnp 'sport = :8080'")).not.toContain('systemd');
+test('prepared for restart, the live release keeps its socket, and systemd lets go of the port with the next', async () => {
+  const listening = () => host.shell("ss -Hltnp 'sport = :8080'");
+  const restart = { switch: 'restart', workers: 'kept' };
+  expect(await host.prepare(restart)).toMatchObject({ result: 'done' });
+  expect(await listening()).toContain('systemd');
+  expect(await host.health()).toContain('"version": "1"');
+  expect(await host.prepare(restart)).toMatchObject({ result: 'unchanged' });
+  const next = await host.deploy({ version: '2', workers: ['kept'] });
+  expect(next).toMatchObject({ result: 'done', healthy: true });
+  expect(await listening()).not.toContain('systemd');
+  expect(await host.health()).toContain('"version": "2"');
+  await host.prepare(restart);
   expect(
     await host.shell("systemctl list-units --all --plain --no-legend 'shop*.socket'; ls /etc/systemd/system"),
   ).not.toMatch(/shop.*(socket|pause|alone)/);
-  expect(await host.health()).toContain('"version": "1"');
-  expect(await host.prepare({ switch: 'restart', workers: 'kept' })).toMatchObject({ result: 'unchanged' });
-  expect(await host.deploy({ version: '2', workers: ['kept'] })).toMatchObject({
-    result: 'done',
-    healthy: true,
-  });
-  expect(await host.health()).toContain('"version": "2"');
+  expect(await host.prepare(restart)).toMatchObject({ result: 'unchanged' });
 });
