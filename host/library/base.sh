@@ -59,17 +59,17 @@ running_operation() {
 }
 
 # What prepare-host wrote down, read once: it is asked for a hundred times in a deploy.
-declare -A known=()
+declare -A settings_read=()
 read_settings() {
   local name value
   [[ -f $settings ]] || return 0
-  while IFS='=' read -r name value; do known[$name]=$value; done < <(
+  while IFS='=' read -r name value; do settings_read[$name]=$value; done < <(
     jq -r 'to_entries[] | "\(.key)=\(.value | if type == "array" then join(" ") else . end)"' "$settings"
   )
 }
 read_settings
 
-setting() { printf '%s\n' "${known[$1]-}"; }
+setting() { printf '%s\n' "${settings_read[$1]-}"; }
 
 # Runs a command as a user who can gain nothing more: all that touches an app's data runs so (attack 6). It gets no
 # descriptor of the host's lock, which whoever holds it can open. `enter` may name a command that changes namespaces first.
