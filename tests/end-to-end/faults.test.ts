@@ -119,10 +119,10 @@ describe('the lease', () => {
 
   test('that S3 says is over stops the deploy before it is sent', async () => {
     const next = await staging.pack();
-    // What S3 answers to the taking of the lease is the last that the runner hears of its time.
+    // What S3 answers when the release is stored is the last that the runner hears of its time.
     await addFault(staging.cloud, {
       action: 'PutObject',
-      resource: '*/leases/*',
+      resource: '*/commits/*',
       kind: 'date',
       seconds: 875,
     });

@@ -263,12 +263,12 @@ describe('deploy-staging refuses, before it changes anything in the account,', (
         `sed -i "s/^NAME, VERSION = .*/NAME, VERSION = 'amazon-ssm-agent', '${version}'/" ${file}
          systemctl restart amazon-ssm-agent`,
       ]);
+    await holdLease(); // until the news has come, there is nothing else to refuse
     await told('3.1.1080.0');
     const message = expectRefusedDeploy(await untilRefusedAs('agent-too-old'), 'agent-too-old');
     expect(message).toContain(`${host}: Its agent is version 3.1.1080.0; 3.2.1377.0 is the oldest`);
     expect(message).toContain('AWS-UpdateSSMAgent');
     await told('3.3.1142.0');
-    await holdLease();
     await untilRefusedAs('lease-held');
   }, 60_000);
 });
