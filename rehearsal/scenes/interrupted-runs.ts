@@ -35,6 +35,9 @@ export const interruptedRuns: Scene = {
     assert.equal(await kiosk.host.liveInvocation(), invocation, 'the live release was restarted');
 
     say('push again, and kill the runner with -9 while the host prepares the release');
+    // Of its own commit: the host may have prepared the release of the cancelled run, and would not do so again.
+    await kiosk.repository.write('CHANGES', 'Two more lines.\n');
+    await kiosk.repository.commit('Another change');
     await kiosk.host.hold('prepare');
     const lost = new AbortController();
     const losing = kiosk.push({ lost: lost.signal });
