@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { inSeconds } from '../../src/action/log.ts';
 import type { Run } from '../runner/runner.ts';
 import type { Scene } from './scene.ts';
 import type { Staging } from './staging.ts';
@@ -30,7 +31,7 @@ export const restartWithSecrets: Scene = {
     assertConclusion(upgrade, 'success');
     const down = deployResult(upgrade).instances[0]?.down_ms;
     assert.ok(down !== undefined && down > 0, 'the result does not tell how long the app was down');
-    const told = `the app was down for ${(down / 1000).toFixed(1)} s`;
+    const told = `the app was down for ${inSeconds(down)}`;
     assert.ok(jobOf(upgrade, 'deploy').summary.includes(told), `the summary does not say: ${told}`);
     assert.equal(JSON.parse(await kiosk.host.get('/key')).digest, digest(secret));
 
@@ -54,7 +55,7 @@ export const restartWithSecrets: Scene = {
       );
     }
     assert.deepEqual(await placesOf(secret, kiosk, runs), [], 'the secret stands where it must not');
-    const note = `down for ${(down / 1000).toFixed(1)} s; the secret stands on no disk, in no log, in no summary`;
+    const note = `down for ${inSeconds(down)}; the secret stands on no disk, in no log, in no summary`;
     return outcomeOfSeveral(
       runs.slice(1).map((run) => ({ run })),
       (await kiosk.account.callsSince()).length,
