@@ -80,7 +80,7 @@ check_place() {
     [[ $(jq .port "$other") != "$port" ]] || refuse_host "Port $port belongs to the app $(basename "$other" .json)."
   done
   if [[ -n $(ss --no-header --listening --tcp --numeric "sport = :$port") ]] && ! is_ours "$port"; then
-    refuse_host "Port $port is held by another program: $(ss --no-header --listening --tcp --numeric --processes "sport = :$port" | grep -o 'users:.*' | head -n 1)."
+    refuse_host "Port $port is held by another program: $(holder_of "$port")."
   fi
   instance_id >/dev/null || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
   if id "$user" >/dev/null 2>&1 && (($(id -u "$user") == 0)); then refuse_host 'The app may not run as root.'; fi
@@ -224,16 +224,11 @@ raise_firewall() {
 stop_old_workers() {
   local name
   while read -r name _; do
-    [[ ,$workers, != *",$(instance_of "$name"),"* ]] || continue
+    [[ ,$workers, != *",$(behind_at "$name"),"* ]] || continue
     systemctl stop "$name"
-    systemctl reset-failed "$name" 2>/dev/null || true
+    systemctl reset-failed "$name" 2>/dev/null || true # most have not failed
     keep_fact changed "$name"
   done < <(systemctl list-units --all --plain --no-legend --state=active,activating,reloading,deactivating,failed "$app-worker@*.service")
-}
-
-instance_of() {
-  local name=${1#*@}
-  printf '%s' "${name%.service}"
 }
 
 # Under `restart` the app binds the port itself, so systemd lets go of it.

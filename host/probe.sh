@@ -37,8 +37,9 @@ probe() {
   local live commit='' digest='' healthy=false fence=0 about='{}' running
   live=$(live_release)
   # What the runner compares with the commit that it is to deploy (attack 16).
-  [[ ! -f $state/releases/$live.json ]] || commit=$(jq -r '.commit // ""' "$state/releases/$live.json")
-  [[ ! -f $state/releases/$live.json ]] || digest=$(jq -r '.release // ""' "$state/releases/$live.json")
+  if [[ -f $state/releases/$live.json ]]; then
+    IFS=, read -r commit digest < <(jq -r '"\(.commit // ""),\(.release // "")"' "$state/releases/$live.json")
+  fi
   if [[ -n $live ]] && is_healthy "$live"; then healthy=true; fi
   [[ ! -f $state/fence ]] || fence=$(jq .fence "$state/fence")
   running=$(running_operation)

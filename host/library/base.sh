@@ -82,6 +82,12 @@ as_user() {
     env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/nonexistent LC_ALL=C "$@" 9>&-
 }
 
+# What stands behind the @ in the name of a service: of an app's, its release.
+behind_at() {
+  local name=${1##*@}
+  printf '%s' "${name%.service}"
+}
+
 unit_state() { systemctl show --property "$2" --value "$1"; }
 
 is_running() { [[ $(unit_state "$1" ActiveState) =~ ^(active|activating|reloading|deactivating)$ ]]; }
@@ -108,6 +114,11 @@ put_once() {
 free_bytes() { df --output=avail --block-size=1 "$1" | tail -n 1; }
 
 seconds_of() { printf '%d.%03d' "$(($1 / 1000))" "$(($1 % 1000))"; }
+
+# The processes that listen on a port, in the words of ss; nothing, and no failure, where there is none.
+holder_of() {
+  ss --no-header --listening --tcp --numeric --processes "sport = :$1" | { grep -o 'users:.*' || true; } | head -n 1
+}
 
 # Several properties, one a line, in the order asked for.
 unit_states() {

@@ -54,6 +54,7 @@ databases() { of_release '.data.databases[]?'; }
 # Only names that stay below shared/, whatever a link in it says.
 check_database_name() {
   local resolved
+  # A link that leads back to itself ends by the time-out: it resolves to nothing, which is not below.
   resolved=$(as_user "$(setting user)" timeout 5 realpath --canonicalize-missing "$home/shared/$1") || true
   [[ $1 != /* && $resolved == "$home/shared"/* ]] || fail backup-failed "The database $1 is not below shared/."
 }

@@ -35,7 +35,7 @@ check_socket() {
 tell_thief() {
   local port holder
   port=$(setting port)
-  holder=$(ss --no-header --listening --tcp --numeric --processes "sport = :$port" | grep -o 'users:.*' | head -n 1) || true
+  holder=$(holder_of "$port")
   if [[ -n $holder ]]; then printf ' (port %s is held by %s)' "$port" "${holder#users:}"; fi
 }
 

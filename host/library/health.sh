@@ -60,11 +60,6 @@ watched_ms() { cat /etc/understudy/watched-ms 2>/dev/null || echo 6000; }
 keep_restarts() { has_fact restarts || keep_fact restarts "$(unit_state "$app@$short.service" NRestarts)"; }
 lives_on() { [[ $(unit_state "$1" NRestarts) == "$(fact restarts)" ]]; }
 
-release_of_unit() {
-  local name=${1##*@}
-  printf '%s' "${name%.service}"
-}
-
 # Prints what is wrong with a unit's main process, or nothing.
 process_problem() {
   local where=$1 of=$2 main active inode
@@ -74,7 +69,7 @@ process_problem() {
   } < <(unit_states "$of" MainPID ActiveState)
   ((${main:-0} > 0)) || { echo 'no main process' && return; }
   [[ $active == active ]] || { echo 'still starting' && return; }
-  [[ $(readlink "/proc/$main/cwd")/ == "$home/releases/$(release_of_unit "$of")"/* ]] ||
+  [[ $(readlink "/proc/$main/cwd")/ == "$home/releases/$(behind_at "$of")"/* ]] ||
     { echo "process $main does not run inside its release's folder" && return; }
   has_socket || [[ $where != rehearsal ]] || return 0
   for inode in $(socket_inodes "$where" "$of"); do
@@ -97,9 +92,9 @@ socket_inodes() {
 
 probe_path() {
   case $1 in
-  "$app-rehearse@"*) echo "$runtime/rehearse-$(release_of_unit "$1").sock" ;;
-  "$app-alone@"*) echo "$runtime/alone-$(release_of_unit "$1").sock" ;;
-  *) echo "$runtime/probe-$(release_of_unit "$1").sock" ;;
+  "$app-rehearse@"*) echo "$runtime/rehearse-$(behind_at "$1").sock" ;;
+  "$app-alone@"*) echo "$runtime/alone-$(behind_at "$1").sock" ;;
+  *) echo "$runtime/probe-$(behind_at "$1").sock" ;;
   esac
 }
 
@@ -114,7 +109,7 @@ holds() { [[ -n $(find "/proc/$1/fd" -lname "socket:\\[$2\\]" -print -quit 2>/de
 # No answer is asked again until the time is over: the server may still be loading. A wrong answer gets three tries.
 ask_checks() {
   local where=$1 of=$2 until=$3 checks check answer ok status wrong
-  checks=$(checks_of "$(release_of_unit "$of")") || fail check-failed "The checks of ${of%.service} cannot be read."
+  checks=$(checks_of "$(behind_at "$of")") || fail check-failed "The checks of ${of%.service} cannot be read."
   has_died "$of" && fail_start "$of" 'ended'
   while IFS= read -r check; do
     [[ -n $check ]] || continue
@@ -147,6 +142,7 @@ tell_failed_check() {
 }
 
 # Asks one check and judges the answer: status, content type, JSON fields, time.
+# The `$` in single quotes are jq's.
 # shellcheck disable=SC2016
 ask() {
   local where=$1 of=$2 check=$3 path seconds began spent user code=0 status type words

@@ -38,13 +38,14 @@ whole_lines() {
 
 journal_lines() { whole_lines "$journal/journal.jsonl"; }
 
-keep_fact() {
-  if [[ $2 =~ ^[A-Za-z0-9\ .,:/@-]*$ ]]; then
-    record "$(printf '{"at":%s,"fact":"%s","value":"%s"}' "$(now_ms)" "$1" "$2")"
-  else
-    record "$(jq -nc --arg fact "$1" --arg value "$2" --argjson at "$(now_ms)" '{$at, $fact, $value}')"
-  fi
+# A text as JSON. Nearly all of ours are plain, and need no program.
+# The `$` in single quotes is jq's.
+# shellcheck disable=SC2016
+as_json() {
+  if [[ $1 =~ ^[A-Za-z0-9\ .,:/@-]*$ ]]; then printf '"%s"' "$1"; else jq -nc --arg text "$1" '$text'; fi
 }
+
+keep_fact() { record "{\"at\":$(now_ms),\"fact\":\"$1\",\"value\":$(as_json "$2")}"; }
 
 # The last value of a fact. Read by bash, as it is written: a deploy asks a hundred times.
 fact() {
@@ -85,10 +86,10 @@ fail() { end_step failed "$@"; }
 # Runs one step, journalled before it is taken. It runs in a subshell of its own, so that `set -e` holds in it:
 # what later steps need, it keeps as facts. A failed step ends the operation by `give_up STEP`, or by `on_failure`.
 step() {
-  local name=$1 code
+  local name=$1 code ok=false
   shift
   rm -f "$journal/failure" "$journal/note"
-  record "$(printf '{"at":%s,"step":"%s","event":"started"}' "$(now_ms)" "$name")"
+  record "{\"at\":$(now_ms),\"step\":\"$name\",\"event\":\"started\"}"
   say "step $name"
   set +e
   (
@@ -97,10 +98,11 @@ step() {
   )
   code=$?
   set -e
-  record "$(jq -nc --arg step "$name" --argjson at "$(now_ms)" --argjson ok "$((code == 0))" \
-    --arg note "$(cat "$journal/note" 2>/dev/null)" '{$at, $step, event: "ended", ok: ($ok == 1), $note}')"
+  if ((code == 0)); then ok=true; fi
+  record "{\"at\":$(now_ms),\"step\":\"$name\",\"event\":\"ended\",\"ok\":$ok,\"note\":$(as_json "$(cat "$journal/note" 2>/dev/null)")}"
   if ((code != 0)); then
     drop_ballast
+    # In a subshell, whose end is not ours: a step may die without a word.
     [[ -s $journal/failure ]] || (end_step failed '' "Step $name ended with code $code$(last_words).") || true
     "${on_failure:-give_up}" "$name"
   fi

@@ -9,6 +9,7 @@ start_timeout_ms() { of_release .service.start_timeout_ms "$@"; }
 checks_of() { of_release '.checks[] | tojson' "$@"; }
 
 # Tells what is wrong with a description. Bash would run what a number holds that is none: `a[$(command)]`.
+# The `$` in single quotes are jq's.
 # shellcheck disable=SC2016
 description_problem='
   def plain: type == "string" and length <= 1000 and (test("[\\x00-\\x1f\\x7f]") | not);

@@ -37,6 +37,7 @@ fit() {
 
 # Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]. Redacted is what an app may have said;
 # names, paths and ids stay as they are, whatever the app's environment holds.
+# The `$` in single quotes are jq's.
 # shellcheck disable=SC2016
 finish() {
   local result=$1 reason=$2 sentence=$3 more=${4:-'{}'} digest='' told=on
@@ -48,7 +49,7 @@ finish() {
   fi
   if [[ ${excerpts:-on} == off ]]; then told=off; fi
   jq -nac --arg action "$action" --arg operation "$operation" --arg result "$result" --arg reason "$reason" \
-    --arg instance "$(setting instance 2>/dev/null || true)" --arg sentence "$sentence" --argjson more "$more" \
+    --arg instance "$(setting instance)" --arg sentence "$sentence" --argjson more "$more" \
     --slurpfile values "$(values_file)" "$redaction"'
     {schema: 1, $action, $operation, $result, $reason, $instance} + $more
       + {sentence: ($sentence | redacted | gsub("\n"; " ") | .[0:1500])}' >"$journal/fields"

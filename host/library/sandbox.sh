@@ -32,7 +32,7 @@ in_sandbox() {
   esac
   stop_hook_on_request "$where" >/dev/null 2>&1 9>&- &
   systemd-run --quiet --unit="$hook_unit" --wait --pipe --collect --service-type=exec "${properties[@]/#/--property=}" "$@" || code=$?
-  kill "$!" 2>/dev/null || true
+  kill "$!" 2>/dev/null || true # it has ended by itself where it had nothing to wait for
   # One that was ended by its limit or on request did not fail by itself.
   ((code == 0)) || tell_limit "$where" "${1##*/}"
   return "$code"

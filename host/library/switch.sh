@@ -107,7 +107,7 @@ other_releases() {
   local name
   systemctl list-units --all --plain --no-legend --state=active,activating,reloading,deactivating "$app@*.service" |
     while read -r name _; do
-      name=$(release_of_unit "$name")
+      name=$(behind_at "$name")
       [[ $name == "$1" ]] || printf '%s\n' "$name"
     done
 }

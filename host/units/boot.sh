@@ -17,7 +17,7 @@ write_whole() { cat >"$1.new" && sync "$1.new" && mv -fT "$1.new" "$1" && sync "
 note_boot() {
   [[ $(tail -n 1 "$state/boots" 2>/dev/null) != "$boot" ]] || return 0
   {
-    cat "$state/passed" 2>/dev/null || true
+    cat "$state/passed" 2>/dev/null || true # none has passed before the first
     printf '%s\n' "$boot"
   } | write_whole "$state/boots"
 }
