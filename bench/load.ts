@@ -1,12 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cloud, inFabric } from '../rehearsal/cloud/cloud.ts';
-import { repositoryFolder } from '../rehearsal/ground/places.ts';
+import type { Cloud } from '../rehearsal/cloud/cloud.ts';
+import { gather } from '../rehearsal/load/crowd.ts';
 import type { LoadReport, Sample } from '../rehearsal/load/load.ts';
 import { waitsOf } from '../rehearsal/plots/series.ts';
 
@@ -34,37 +28,16 @@ const afterMs = 2_000;
 
 /** Lets users ask at a steady rate: a while before the work, throughout, and a moment after. */
 export async function underLoad(cloud: Cloud, url: string, work: () => Promise<void>): Promise<Met> {
-  const folder = mkdtempSync(join(tmpdir(), 'understudy-load-'));
-  const out = join(folder, 'report.json');
-  const main = join(repositoryFolder, 'rehearsal/load/main.ts');
-  const flags = [
-    '--url',
-    url,
-    '--checks',
-    JSON.stringify(asked),
-    '--rate',
-    String(rate),
-    '--until-stdin-closes',
-    '--out',
-    out,
-  ];
-  const [command = '', ...words] = inFabric(cloud, [process.execPath, main, ...flags]);
-  const load = spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const ended = once(load, 'exit');
+  const crowd = await gather(cloud, { url, asks: asked, rate });
   try {
-    const failed = ended.then(([code]) => Promise.reject(new Error(`the users left at once, with ${code}`)));
-    await Promise.race([once(createInterface(load.stdout), 'line'), failed]);
     await sleep(calmMs);
     const begun = Date.now();
     await work();
     await sleep(afterMs);
-    load.stdin.end();
-    await ended;
-    return metOf(JSON.parse(readFileSync(out, 'utf8')) as LoadReport, begun);
+    return metOf(await crowd.leave(), begun);
   } finally {
     // Nobody waits for what it would still report.
-    load.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
+    await crowd.end();
   }
 }
 

@@ -4,25 +4,16 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { untilStopped } from '../rehearsal/ground/stop.ts';
+import { describeMachine } from '../rehearsal/ground/this-machine.ts';
 import { drawBars } from './bars.ts';
 import { type Figure, unmeasured } from './figure.ts';
 import { Grounds } from './grounds.ts';
-import {
-  currentLoad,
-  describeMachine,
-  type Results,
-  tellFigures,
-  tellLoads,
-  writeResults,
-} from './results.ts';
+import { currentLoad, type Results, tellFigures, tellLoads, writeResults } from './results.ts';
 import type { Play, Row } from './row.ts';
 import { rows } from './rows/index.ts';
 
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
-}
-
+const stop = untilStopped();
 const began = performance.now();
 const elapsed = (): string => `${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s`;
 
@@ -47,7 +38,7 @@ async function playRow(row: Row, play: Pick<Play, 'grounds' | 'stop'>): Promise<
     console.log(tellFigures(figures));
     return figures;
   } catch (error) {
-    stop.signal.throwIfAborted();
+    stop.throwIfAborted();
     const figures = [unmeasured(row.title, error)];
     console.log(tellFigures(figures), error);
     return figures;
@@ -64,9 +55,9 @@ async function playAll(wanted: readonly Row[]): Promise<Results> {
   const played: { title: string; figures: Figure[] }[] = [];
   try {
     for (const row of wanted) {
-      stop.signal.throwIfAborted();
+      stop.throwIfAborted();
       loads.push(currentLoad());
-      played.push({ title: row.title, figures: await playRow(row, { grounds, stop: stop.signal }) });
+      played.push({ title: row.title, figures: await playRow(row, { grounds, stop }) });
     }
   } finally {
     await raised?.then((held) => held.lower());

@@ -1,4 +1,4 @@
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { loadavg } from 'node:os';
 import { writeBars } from './bars.ts';
 import type { Figure } from './figure.ts';
 
@@ -11,15 +11,6 @@ export interface Results {
   readonly load: string;
   readonly minutes: number;
   readonly rows: readonly { readonly title: string; readonly figures: readonly Figure[] }[];
-}
-
-/** This machine in words: nothing that names it, or leads to it. */
-export function describeMachine(): string {
-  const processors = cpus();
-  const model = (processors[0]?.model ?? '').replaceAll(/\s+/g, ' ').trim();
-  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB of memory`;
-  const kernel = /^[0-9]+(\.[0-9]+)*/.exec(release())?.[0] ?? '';
-  return `${processors.length} cores${model === '' || model === 'unknown' ? '' : ` (${model})`}, ${memory}, Linux ${kernel}`;
 }
 
 /** How many processes wanted a processor at a time, in the last minute. */

@@ -7,6 +7,7 @@
  */
 import { Listr, type ListrTask, type ListrTaskWrapper, PRESET_TIMER } from 'listr2';
 import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
+import { untilStopped } from './ground/stop.ts';
 import { resultTable, type ScenePlayed, writeReport } from './report.ts';
 import { Cast, type Role } from './scenes/cast.ts';
 import { Quiet } from './scenes/quiet.ts';
@@ -28,8 +29,8 @@ const programme = readProgramme(process.argv.slice(2), (sentence) => {
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
 const quiet = new Quiet(programme.scenes.filter(({ measured }) => measured).length);
-const stop = new AbortController();
-const stopped = new Promise((resolve) => stop.signal.addEventListener('abort', resolve));
+const stop = untilStopped();
+const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve));
 
 function opened<T>(part: T | undefined): T {
   if (part === undefined) throw new Error('the stage is not set: an earlier step did not end well');
@@ -62,7 +63,7 @@ async function play(scene: Numbered, stage: Stage, stagings: readonly Staging[])
     stage.say(outcome.note);
   } catch (error) {
     // What a scene says that was stopped in the middle is no news.
-    stop.signal.throwIfAborted();
+    stop.throwIfAborted();
     const note = error instanceof Error ? error.message : String(error);
     const nothing = { requests: 0, lost: 0, worstLatencyMs: null, apiCalls: 0, summary: '' };
     const seen = { ...nothing, note, recording: recorded(stagings) };
@@ -89,16 +90,16 @@ async function setStage(
 
 async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']): Promise<void> {
   const sayStopping = () => say('stopping: the run under way is cancelled');
-  stop.signal.addEventListener('abort', sayStopping);
+  stop.addEventListener('abort', sayStopping);
   try {
     if (scene.beside === 'later') await Promise.race([quiet.over(), stopped]);
     const set = () => setStage(scene, rehearsal, say);
     const { stage, stagings } = await (scene.beside === 'waits' ? quiet.alone(set) : set());
-    stop.signal.throwIfAborted();
+    stop.throwIfAborted();
     const work = () => play(scene, stage, stagings);
     await (scene.measured ? quiet.alone(work) : work());
   } finally {
-    stop.signal.removeEventListener('abort', sayStopping);
+    stop.removeEventListener('abort', sayStopping);
     if (scene.measured) quiet.played();
   }
 }
@@ -106,7 +107,7 @@ async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']
 function sceneTask(scene: Numbered): ListrTask<Rehearsal> {
   return {
     title: `${scene.number}. ${scene.name}`,
-    skip: () => stop.signal.aborted,
+    skip: () => stop.aborted,
     task: (rehearsal, task) => playTask(scene, rehearsal, sayer(task)),
     rendererOptions: { persistentOutput: true },
   };
@@ -144,7 +145,7 @@ const tasks = new Listr<Rehearsal>(
       task: async (rehearsal, task) => {
         const cloud = await startCloud({ name: cloudName, onStep: sayer(task) });
         rehearsal.cloud = cloud;
-        rehearsal.cast = new Cast(cloud, { stop: stop.signal, own: programme.own });
+        rehearsal.cast = new Cast(cloud, { stop, own: programme.own });
       },
     },
     {
@@ -165,18 +166,11 @@ const stopLimitMs = 30_000;
 
 /** Rejects when the rehearsal was stopped and does not come to its end. */
 const stuck = new Promise<never>((_, reject) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // Not once: Ctrl-C comes twice, from the terminal and from npm, and the second must not end the cleaning up.
-    process.on(signal, () => {
-      const reason = new Error(`stopped by ${signal}`);
-      stop.abort(reason);
-      setTimeout(() => reject(reason), stopLimitMs).unref();
-    });
-  }
+  stop.addEventListener('abort', () => setTimeout(() => reject(stop.reason as Error), stopLimitMs).unref());
 });
 try {
   await Promise.race([tasks.run({}), stuck]);
-  stop.signal.throwIfAborted();
+  stop.throwIfAborted();
 } catch (error) {
   console.error(`\nThe rehearsal ended early: ${error instanceof Error ? error.message : error}`);
 } finally {

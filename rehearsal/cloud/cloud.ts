@@ -12,7 +12,7 @@ import { inTurn } from './turn.ts';
 
 // biome-ignore lint/performance/noBarrelFile: scenes and tests know one door, and what stands behind it may move
 export { askHosts, type Cloud, inFabric, operatorClient } from './handle.ts';
-export { awaitState, bootHost, describeHost, hostRoot, onHost } from './host.ts';
+export { awaitState, awaitUpAnew, bootHost, describeHost, hostRoot, onHost } from './host.ts';
 export { launchHost } from './launch.ts';
 
 export interface StartOptions {

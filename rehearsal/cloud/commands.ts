@@ -6,10 +6,7 @@ import { launchHost, openCloud, startCloud, stopCloud } from './cloud.ts';
 import { addFault, clearFaults, listFaults } from './fault.ts';
 import { listHosts } from './host.ts';
 import { requireRecord, upCommand } from './record.ts';
-
-const say = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
+import { say } from './say.ts';
 
 /** Starts or mends a cloud, and launches hosts until there are as many as were asked for. */
 export async function bringUp(wish: {

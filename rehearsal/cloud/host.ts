@@ -58,6 +58,27 @@ export async function onHost(
   return attempt(words, options.input === undefined ? {} : { input: options.input });
 }
 
+/**
+ * Waits until a host that was told to reboot is up again.
+ * @param before PID of its systemd as it was; null where none ran
+ */
+export async function awaitUpAnew(cloud: Cloud, instanceId: string, before: number | null): Promise<void> {
+  const until = Date.now() + patience;
+  while (!(await isUpAnew(cloud, instanceId, before))) {
+    if (Date.now() > until) {
+      throw new Error(`${instanceId} has not come up again within ${patience / 1000} s`);
+    }
+    await sleep(100);
+  }
+}
+
+async function isUpAnew(cloud: Cloud, instanceId: string, before: number | null): Promise<boolean> {
+  const { leader } = await describeHost(cloud, instanceId);
+  if (leader === null || leader === before) return false;
+  const { stdout } = await onHost(cloud, instanceId, ['systemctl', 'is-system-running', '--wait']);
+  return ['running', 'degraded'].includes(stdout.trim());
+}
+
 /** The words to put before a command so that it runs on the host, with an environment of its own. */
 export async function hostPrefix(cloud: Cloud, instanceId: string): Promise<string[]> {
   const { leader, state } = await describeHost(cloud, instanceId);

@@ -6,6 +6,7 @@ import { callerRepository } from './caller.ts';
 import { openCloud } from './cloud.ts';
 import { ensureHosts } from './enrol.ts';
 import { provision } from './provision.ts';
+import { say } from './say.ts';
 
 /** Where an event is played: a repository of an app, on one environment of a cloud. */
 export interface Occasion {
@@ -14,10 +15,6 @@ export interface Occasion {
   readonly repo: string;
   readonly environment: string;
 }
-
-const say = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
 
 /** Plays a push to main of a repository, or of one of its tags. */
 export async function playPush(occasion: Occasion, tag?: string): Promise<number> {

@@ -1,13 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { HostView } from '../hosts/hosts.ts';
-import { askHosts, type Cloud, describeHost, onHost, openCloud } from './cloud.ts';
-import { hostPrefix, listHosts } from './host.ts';
-
-const say = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
+import { askHosts, type Cloud, openCloud } from './cloud.ts';
+import { awaitUpAnew, hostPrefix, listHosts } from './host.ts';
+import { say } from './say.ts';
 
 /** The one host that a person means: by its id, the beginning of it, or its address. Throws with all there are. */
 async function findHost(cloud: Cloud, wanted: string): Promise<HostView> {
@@ -65,25 +61,12 @@ async function setWire(name: string, wanted: string, verb: 'cut' | 'heal'): Prom
   return 0;
 }
 
-const patience = 60_000;
-
 /** Reboots a host in an orderly way, and waits until it is up again. */
 export async function rebootHost(name: string, wanted: string): Promise<number> {
   const cloud = openCloud(name);
   const { id, leader } = await findHost(cloud, wanted);
   await askHosts(cloud, 'POST', `/hosts/${id}/reboot`);
-  const until = Date.now() + patience;
-  while (!(await isUpAnew(cloud, id, leader))) {
-    if (Date.now() > until) throw new Error(`${id} has not come up again within ${patience / 1000} s`);
-    await sleep(100);
-  }
+  await awaitUpAnew(cloud, id, leader);
   say(`${id} has booted anew.`);
   return 0;
-}
-
-async function isUpAnew(cloud: Cloud, id: string, before: number | null): Promise<boolean> {
-  const { leader } = await describeHost(cloud, id);
-  if (leader === null || leader === before) return false;
-  const { stdout } = await onHost(cloud, id, ['systemctl', 'is-system-running', '--wait']);
-  return ['running', 'degraded'].includes(stdout.trim());
 }

@@ -78,7 +78,7 @@ function chatmrptUsers(): Users {
 }
 
 /** What an app promises to answer: a check of its understudy.yml. */
-interface Promised {
+export interface Promised {
   readonly path: string;
   readonly status: number;
   readonly type?: string;

@@ -24,15 +24,20 @@ export function wholeSpan({ steps, startMs, endMs }: DeployRecord): Span {
   return steps.length === 0 ? [startMs, endMs] : [from - room, to + room];
 }
 
+/** From the first step in which one release takes another's place to the end of the last; undefined without any. */
+function turnOf(steps: DeployRecord['steps']): Span | undefined {
+  const turn = steps.filter(({ name }) => turning.has(name));
+  const [first, last] = [turn[0], turn.at(-1)];
+  return first === undefined || last === undefined ? undefined : [first.startMs, last.endMs];
+}
+
 /** The time around the switch, or undefined where the deploy did not come to it, or it is nearly all there is. */
 export function switchSpan(deploy: DeployRecord): Span | undefined {
-  const turn = deploy.steps.filter(({ name }) => turning.has(name));
-  const [first, last] = [turn[0], turn.at(-1)];
-  if (first === undefined || last === undefined || !turn.some(({ name }) => name === 'switch'))
-    return undefined;
+  const turn = turnOf(deploy.steps);
+  if (turn === undefined || !deploy.steps.some(({ name }) => name === 'switch')) return undefined;
   const [from, to] = wholeSpan(deploy);
-  const room = Math.max(500, (last.endMs - first.startMs) * 0.25);
-  const span: Span = [first.startMs - room, last.endMs + room];
+  const room = Math.max(500, (turn[1] - turn[0]) * 0.25);
+  const span: Span = [turn[0] - room, turn[1] + room];
   return span[1] - span[0] > (to - from) * 0.45 ? undefined : span;
 }
 
@@ -78,12 +83,11 @@ function drawTimes(x: Scale, span: Span, begun: number, bottom: number): string 
 
 /** The time during which one release took another's place. */
 function drawShade(x: Scale, span: Span, steps: DeployRecord['steps'], bottom: number): string {
-  const turn = steps.filter(({ name }) => turning.has(name));
-  const [first, last] = [turn[0], turn.at(-1)];
-  if (first === undefined || last === undefined) return '';
-  const from = x(Math.max(first.startMs, span[0]));
+  const turn = turnOf(steps);
+  if (turn === undefined) return '';
+  const from = x(Math.max(turn[0], span[0]));
   return element('rect', {
-    ...{ class: 'shade', x: from, y: 18, width: Math.max(2, x(Math.min(last.endMs, span[1])) - from) },
+    ...{ class: 'shade', x: from, y: 18, width: Math.max(2, x(Math.min(turn[1], span[1])) - from) },
     height: bottom - 18 + 4,
   });
 }

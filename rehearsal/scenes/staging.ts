@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Config } from '../../src/config/config.ts';
-import { type Cloud, describeHost, inFabric } from '../cloud/cloud.ts';
+import { type Cloud, describeHost } from '../cloud/cloud.ts';
 import { ensureHosts } from '../cloud/enrol.ts';
 import { readPlace } from '../cloud/place.ts';
 import { provision } from '../cloud/provision.ts';
 import type { HostView } from '../hosts/hosts.ts';
+import { gather } from '../load/crowd.ts';
 import type { LoadReport, Sample } from '../load/load.ts';
 import { usersOf } from '../load/users.ts';
 import { type Run, runWorkflow } from '../runner/runner.ts';
@@ -147,34 +143,18 @@ export class Staging {
 
   /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
   async pushUnderLoad(): Promise<{ run: Run; load: LoadReport }> {
-    const out = join(this.cloud.state, `load-${this.app}.json`);
-    const [command = '', ...args] = inFabric(this.cloud, [
-      process.execPath,
-      join(import.meta.dirname, '../load/main.ts'),
-      ...[
-        '--url',
-        `http://${this.host.address}:${this.#config.service.listen}`,
-        '--rate',
-        String(REQUESTS_A_SECOND),
-      ],
-      ...(this.app in usersOf ? ['--kind', this.app] : ['--checks', JSON.stringify(this.#config.checks)]),
-      ...['--until-stdin-closes', '--out', out],
-    ]);
-    const load = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    const ended = once(load, 'exit');
+    const crowd = await gather(this.cloud, {
+      url: `http://${this.host.address}:${this.#config.service.listen}`,
+      asks: this.app in usersOf ? this.app : this.#config.checks,
+      rate: REQUESTS_A_SECOND,
+    });
     try {
-      await Promise.race([
-        once(createInterface(load.stdout), 'line'),
-        ended.then(([code]) => assert.fail(`the load generator ended at once with ${code}`)),
-      ]);
       const run = await this.push();
-      load.stdin.end();
-      await ended;
-      const report = JSON.parse(await readFile(out, 'utf8')) as LoadReport;
-      this.#requests.push(...report.samples);
-      return { run, load: report };
+      const load = await crowd.leave();
+      this.#requests.push(...load.samples);
+      return { run, load };
     } finally {
-      load.kill();
+      await crowd.end();
     }
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { inSeconds } from '../../src/action/log.ts';
 import type { Scene } from './scene.ts';
 import {
   assertAllStored,
@@ -29,7 +30,7 @@ export const upgradeByPause: Scene = {
     assertAllStored(load.acknowledged, await chatmrpt.host.column('app.db', 'SELECT name FROM uploads'));
     const wait = result.instances[0]?.wait_ms;
     assert.ok(wait !== undefined && wait > 0, 'the result does not tell the wait');
-    const told = `${(wait / 1000).toFixed(1)} s`;
+    const told = inSeconds(wait);
     const { summary } = jobOf(run, 'deploy');
     assert.ok(summary.includes(`waited at most ${told}`), `the summary does not tell the wait of ${told}`);
     const note = `requests waited ${told} while the app was exchanged`;

@@ -13,11 +13,6 @@ import { deployed, eachInTurn } from './journal.ts';
 import type { Fault, Stage } from './trial.ts';
 
 const documentName = 'shop-deploy';
-// A minute on the real agent, and not what is tried here.
-const hurry = `file=/etc/amazon/ssm/amazon-ssm-agent.json
-jq '.Agent += {RebootDelaySeconds: 1, LostCommandSeconds: 1, ResendSeconds: 2}' "$file" >/run/agent.json
-cp /run/agent.json "$file"; systemctl restart amazon-ssm-agent`;
-
 async function layDocument(ssm: SSMClient): Promise<void> {
   const Content = JSON.stringify(content('deploy'));
   const made = ssm.send(
@@ -69,9 +64,6 @@ export const agent: readonly Fault[] = [
   {
     name: 'kill -9 of the agent',
     points: () => [eachInTurn],
-    arrange: async ({ host }) => {
-      await host.shell(hurry);
-    },
     bring,
     strike: async ({ host }) => {
       await host.shell(`kill -9 "$(systemctl show --property=MainPID --value amazon-ssm-agent)"

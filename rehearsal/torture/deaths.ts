@@ -1,6 +1,5 @@
 /** Faults that end an operation, or somebody around it, without a word: kills, reboots and power cuts. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { askHosts, describeHost, onHost } from '../cloud/cloud.ts';
+import { askHosts, awaitUpAnew, describeHost } from '../cloud/cloud.ts';
 import { afterDeath } from './journal.ts';
 import { at, eachPoint, eachStep } from './steps.ts';
 import type { Fault, Struck } from './trial.ts';
@@ -15,11 +14,7 @@ async function reboot({ stage: { cloud }, host, told }: Struck): Promise<void> {
   const { leader } = await describeHost(cloud, host.instanceId);
   await askHosts(cloud, 'POST', `/hosts/${host.instanceId}/reboot`);
   await told;
-  for (let now = leader; now === null || now === leader; ) {
-    await sleep(100);
-    ({ leader: now } = await describeHost(cloud, host.instanceId));
-  }
-  await onHost(cloud, host.instanceId, ['systemctl', 'is-system-running', '--wait']);
+  await awaitUpAnew(cloud, host.instanceId, leader);
 }
 
 export const deaths: readonly Fault[] = [

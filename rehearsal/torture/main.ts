@@ -4,6 +4,7 @@
  *     npm run torture [-- FAULT…]       only faults whose name holds one of these words; no table is written then
  */
 import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
+import { untilStopped } from '../ground/stop.ts';
 import type { Manner } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
 import { writeTable } from './table.ts';
@@ -18,17 +19,11 @@ const hostsEach = 2;
 const places = manners.flatMap((manner) => placesOf(manner, chosen));
 const began = new Date();
 const rows = new Map<Place, Row>();
-const stop = new AbortController();
+const stop = untilStopped();
 
 /** Rejects when somebody stops us: what is under way is left to itself, and taken away with the cloud. */
 const stopped = new Promise<never>((_, reject) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // Not once: Ctrl-C comes twice, from the terminal and from npm, and the second must not end the cleaning up.
-    process.on(signal, () => {
-      stop.abort();
-      reject(new Error(`stopped by ${signal}`));
-    });
-  }
+  stop.addEventListener('abort', () => reject(stop.reason as Error));
 });
 
 /** Plays the rows of one manner, on hosts that take the next row when they are done with one. */
@@ -37,10 +32,10 @@ async function torture(stages: readonly Stage[], manner: Manner): Promise<void> 
   // First what says the most, so that also a run that is stopped has met each fault.
   const waiting = [...own.filter(({ first }) => first), ...own.filter(({ first }) => !first)].values();
   const playOn = async (stage: Stage): Promise<void> => {
-    for (let next = waiting.next(); !next.done && !stop.signal.aborted; next = waiting.next()) {
+    for (let next = waiting.next(); !next.done && !stop.aborted; next = waiting.next()) {
       const row = await play(stage, next.value.fault, next.value.point);
       // What became of a row whose cloud was taken away is no news.
-      if (stop.signal.aborted) return;
+      if (stop.aborted) return;
       rows.set(next.value, row);
       tell(row);
       if (row.problems.length > 0) await replace(stage);

@@ -1,8 +1,8 @@
 /** The table of a torture, as people read it. */
 import { writeFile } from 'node:fs/promises';
-import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { repositoryFolder } from '../ground/places.ts';
+import { describeMachine } from '../ground/this-machine.ts';
 import type { Row } from './trial.ts';
 
 const file = join(repositoryFolder, 'docs', 'torture.md');
@@ -21,7 +21,7 @@ export async function writeTable(rows: readonly Row[], total: number, began: Dat
     'read and write. Afterwards exactly one release must run and be healthy, every acknowledged write must be in the database,',
     'journal and probe must tell what happened, and the next deploy must succeed.',
     '',
-    `${began.toISOString().slice(0, 10)}, on ${machine()}: ${rows.length} of ${total} rows in ${minutes} minutes, ` +
+    `${began.toISOString().slice(0, 10)}, on ${describeMachine()}: ${rows.length} of ${total} rows in ${minutes} minutes, ` +
       `${rows.length - failed.length} as they must be, ${failed.length} not; ${requests} requests.`,
     '',
     'Lost requests in brackets were sent while the machine was off, or its port was taken: nobody was there to answer.',
@@ -32,12 +32,6 @@ export async function writeTable(rows: readonly Row[], total: number, began: Dat
     ...(failed.length === 0 ? [] : ['', '## Not as it must be', '', ...failed.map(tellFailed)]),
   ];
   await writeFile(file, `${lines.join('\n')}\n`);
-}
-
-function machine(): string {
-  const [cpu] = cpus();
-  const model = (cpu?.model ?? 'an unknown processor').replaceAll(/\s+/g, ' ').trim();
-  return `${cpus().length} cores (${model}) with ${Math.round(totalmem() / 1024 ** 3)} GiB of memory`;
 }
 
 function tableOf(rows: readonly Row[]): string[] {

@@ -1,9 +1,9 @@
 /** One row of the matrix: a fault in the middle of a deploy, under load, and whether all is as it must be afterwards. */
 import type { Variant } from '../../tests/host/app.ts';
 import { Host, type Result } from '../../tests/host/ground.ts';
-import type { Cloud } from '../cloud/cloud.ts';
+import { type Cloud, describeHost } from '../cloud/cloud.ts';
+import { type Crowd, gather } from '../load/crowd.ts';
 import type { LoadReport } from '../load/load.ts';
-import { gather } from './crowd.ts';
 import { haltAt, letGo, untilHalted } from './halt.ts';
 import { type Expected, eachInTurn, type Manner, nameOf, type Point, pointsOf } from './journal.ts';
 import { numbered } from './shop.ts';
@@ -117,12 +117,20 @@ interface Played {
 async function playUnderLoad(stage: Stage, fault: Fault, point: Point, problems: string[]): Promise<Played> {
   const played: Played = { expected: fault.expected(stage.manner, point) };
   const complain = (error: Error): void => void problems.push(error.message);
-  const kind = fault.readersOnly ? 'shop-readers' : 'shop';
-  const crowd = await gather(stage.cloud, stage.host.instanceId, kind).catch(complain);
+  const crowd = await gatherAt(stage, fault.readersOnly ? 'shop-readers' : 'shop').catch(complain);
   if (crowd === undefined) return played;
   await playOut(stage, fault, point, played, problems).catch(complain);
   const met = await crowd.leave().catch(complain);
+  await crowd.end();
   return met === undefined ? played : { ...played, met };
+}
+
+const requestsASecond = 10;
+
+/** Users from outside of the host: `shop` writes with every second request, `shop-readers` never. */
+async function gatherAt({ cloud, host }: Stage, asks: 'shop' | 'shop-readers'): Promise<Crowd> {
+  const { ip } = await describeHost(cloud, host.instanceId);
+  return gather(cloud, { url: `http://${ip}:8080`, asks, rate: requestsASecond });
 }
 
 /** The deploy that is struck, the verdict on the host, and the next deploy. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { setTimeout as delay } from 'node:timers/promises';
 import * as core from '@actions/core';
 import { ConfigurationError, messageOf, OperationError, sentenceOf } from './errors.ts';
 import { explain } from './reasons.ts';
+import { tryThrice } from './tries.ts';
 
 /** What GitHub tells a job of itself. */
 export interface Job {
@@ -105,15 +105,10 @@ export async function identityToken(env: Environment = process.env): Promise<str
 }
 
 /** Asked again when GitHub's token server does not answer: the toolkit itself repeats only some of its faults. */
-async function askForToken(): Promise<string> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await core.getIDToken(awsAudience);
-    } catch (cause) {
-      if (attempt === 3) throw noToken(cause);
-      await delay(attempt * 1000);
-    }
-  }
+function askForToken(): Promise<string> {
+  return tryThrice(() => core.getIDToken(awsAudience)).catch((cause: unknown) => {
+    throw noToken(cause);
+  });
 }
 
 function noToken(cause: unknown): OperationError {

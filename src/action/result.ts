@@ -34,9 +34,9 @@ export type Unknown = Explained<'unknown'>;
 
 export type Result = Done | Unchanged | Reverted | Refused | Failed | Unknown;
 
-/** Whether the run is to be shown as a success. */
-export function succeeded(result: Result): boolean {
-  return result.result === 'done' || result.result === 'unchanged';
+/** Whether it is a success: of the run, or of one instance. */
+export function succeeded({ result }: Pick<Result, 'result'>): boolean {
+  return result === 'done' || result === 'unchanged';
 }
 
 interface ResultAtRunTime {

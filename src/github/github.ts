@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { OperationError, sentenceOf } from '../action/errors.ts';
 import { explain } from '../action/reasons.ts';
+import { tryThrice } from '../action/tries.ts';
 
 /** What we ask of GitHub. */
 export interface GitHub {
@@ -75,25 +75,30 @@ function split(repository: string): { owner: string; repo: string } {
 }
 
 /**
- * GitHub's own faults, and one question too many, are tried again. Undefined is "not known": 404, which is also what a private repository says to a
- * token that may not see it, and 422.
+ * GitHub's own faults, and one question too many, are tried again. Undefined is "not known": 404, which is also what a
+ * private repository says to a token that may not see it, and 422.
  */
 async function withRetries<Answer>(
   about: Question,
   question: () => Promise<Answer>,
 ): Promise<Answer | undefined> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await question();
-    } catch (error) {
-      const { status = 0 } = error as { status?: number };
-      if (status === 404 || status === 422) return undefined;
-      const isThrottled = status === 429;
-      if (status > 0 && status < 500 && !isThrottled) throw refused(about, error);
-      if (attempt === 3) throw unanswered(about, error);
-      await delay(attempt * 1000);
-    }
+  try {
+    return await tryThrice(question, isAnswer);
+  } catch (error) {
+    if (!isAnswer(error)) throw unanswered(about, error);
+    if ([404, 422].includes(statusOf(error))) return undefined;
+    throw refused(about, error);
   }
+}
+
+/** The status that GitHub answered with; 0 where there was no answer. */
+function statusOf(error: unknown): number {
+  return (error as { status?: number }).status ?? 0;
+}
+
+function isAnswer(error: unknown): boolean {
+  const status = statusOf(error);
+  return status > 0 && status < 500 && status !== 429;
 }
 
 function refused({ what, permission }: Question, cause: unknown): OperationError {

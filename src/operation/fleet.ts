@@ -1,10 +1,10 @@
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import { explain } from '../action/reasons.ts';
-import { resultOf } from '../action/result.ts';
+import { resultOf, succeeded } from '../action/result.ts';
 import type { HostState } from '../command/result-line.ts';
 import type { Target } from '../instance/find.ts';
-import { type InstanceOutcome, instanceOutcome, isWell } from './outcome.ts';
+import { type InstanceOutcome, instanceOutcome } from './outcome.ts';
 
 /** A fleet before anything is sent to it: who takes part, and who cannot be reached. */
 export interface Fleet {
@@ -53,7 +53,7 @@ export function isRefused(outcomes: readonly InstanceOutcome[], mayFail: number)
 }
 
 function didNotTakeIt(outcome: InstanceOutcome): boolean {
-  return !outcome.open && !isWell(outcome);
+  return !outcome.open && !succeeded(outcome);
 }
 
 /** What an instance comes to that took a release and was given back the one before: by what its host said of both. */
@@ -63,7 +63,7 @@ export function afterTakingBack<Outcome extends InstanceOutcome>(
   app: string,
 ): Outcome {
   const { result, reason, sentence, todo, open } = back;
-  if (isWell(back)) {
+  if (succeeded(back)) {
     const told = `Release ${took.release} was healthy here, and was taken back because others did not take it. ${sentence}`;
     const known = explain('fleet-refused', app);
     return {

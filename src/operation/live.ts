@@ -1,6 +1,7 @@
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import { explain } from '../action/reasons.ts';
+import { succeeded } from '../action/result.ts';
 import { type HostState, toHostResult } from '../command/result-line.ts';
 import type { LiveCommit } from './descent.ts';
 
@@ -26,7 +27,7 @@ export function readLive(states: ReadonlyMap<string, HostState>, app: string): L
 export function readBefore(states: ReadonlyMap<string, HostState>): string[] {
   return [...states].flatMap(([instance, { about }]) => {
     const last = about?.state === 'ended' ? toHostResult(about.result) : undefined;
-    if (last === undefined || last.result === 'done' || last.result === 'unchanged') return [];
+    if (last === undefined || succeeded(last)) return [];
     return [
       `${instance}: ${last.operation} ended as ${last.result} (${last.reason}). ${last.sentence ?? ''}`.trim(),
     ];

@@ -1,7 +1,7 @@
 import { sentenceOf } from '../action/errors.ts';
 import type { Outcome } from '../action/outcomes.ts';
 import { explain, type Reason } from '../action/reasons.ts';
-import { type Result, resultOf } from '../action/result.ts';
+import { type Result, resultOf, succeeded } from '../action/result.ts';
 import type { Invocation } from '../command/follow.ts';
 import { type HostResult, readResultLine } from '../command/result-line.ts';
 import { hasEnded } from '../command/status.ts';
@@ -113,10 +113,6 @@ export function instanceOutcome(instance: string, told: Result, open: boolean): 
   };
 }
 
-export function isWell({ result }: Pick<InstanceOutcome, 'result'>): boolean {
-  return result === 'done' || result === 'unchanged';
-}
-
 /** The worst first: the first one that any instance has decides. */
 const gravity: readonly Outcome[] = ['unknown', 'failed', 'reverted', 'refused', 'done', 'unchanged'];
 
@@ -130,13 +126,13 @@ const consequences: readonly Reason[] = ['never-ran', 'fleet-refused'];
 export function overall(outcomes: readonly InstanceOutcome[], app: string): Result {
   const ranked = outcomes.toSorted((a, b) => gravity.indexOf(a.result) - gravity.indexOf(b.result));
   const worst = ranked[0]?.result ?? 'unknown';
-  const first = ranked.find((one) => !consequences.includes(one.reason) && !isWell(one)) ?? ranked[0];
+  const first = ranked.find((one) => !consequences.includes(one.reason) && !succeeded(one)) ?? ranked[0];
   if (!first) return resultOf({ outcome: 'unknown', reason: 'unaccounted', app });
   const moved = outcomes.filter(({ result }) => result === 'done').length;
   const met = outcomes.some((one) => one.met);
   const mixed = moved > 0 && (worst === 'reverted' || worst === 'refused');
   const { reason, todo } = first;
-  const place = isWell(first) ? '' : `${first.instance}: `;
+  const place = succeeded(first) ? '' : `${first.instance}: `;
   const sentence = `${place}${first.sentence}${count(outcomes, mixed)}`;
   return mixed
     ? ({ result: 'failed', reason, sentence, todo, met: true } as Result)

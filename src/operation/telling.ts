@@ -1,10 +1,10 @@
 import { messageOf } from '../action/errors.ts';
 import { warn } from '../action/log.ts';
-import { resultOf } from '../action/result.ts';
+import { resultOf, succeeded } from '../action/result.ts';
 import { detailsKey, readDetails } from '../command/details.ts';
 import { findProblem } from '../health/verdict.ts';
 import type { Operation, Services } from './operation.ts';
-import { type InstanceOutcome, isWell } from './outcome.ts';
+import type { InstanceOutcome } from './outcome.ts';
 import type { Told } from './summary.ts';
 
 /** Of instances that are well, this many are shown with all they tell; of the others, each. */
@@ -17,8 +17,8 @@ export async function readTold(
   outcomes: readonly InstanceOutcome[],
 ): Promise<Told[]> {
   const shown = new Set([
-    ...outcomes.filter(isWell).slice(0, shownWell),
-    ...outcomes.filter((one) => !isWell(one)),
+    ...outcomes.filter(succeeded).slice(0, shownWell),
+    ...outcomes.filter((one) => !succeeded(one)),
   ]);
   return Promise.all(
     outcomes.map(async (outcome) => {
@@ -35,7 +35,7 @@ function unreadable(error: unknown): undefined {
 
 /** A host's "well" is believed only when its answers on the public port bear it out. */
 export function believe(told: Told, promised: readonly { readonly path: string }[], app: string): Told {
-  const problem = isWell(told) && told.more ? findProblem(promised, told.more.checks) : undefined;
+  const problem = succeeded(told) && told.more ? findProblem(promised, told.more.checks) : undefined;
   if (!problem) return told;
   const sentence = `The host says ${told.result}, but its answers do not: ${problem}`;
   const { result, reason, todo } = resultOf({ outcome: 'unknown', reason: 'no-result', app });

@@ -1,0 +1,4 @@
+/** What a command tells people. */
+export function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
