@@ -26,6 +26,17 @@ export const reasons = {
     sentence: 'The operation stops at its next safe point.',
     todo: 'Probe the host to see when.',
   },
+  'backed-up': {
+    of: ['done'],
+    sentence: 'The backup is stored, and its manifest commits it.',
+    todo: 'Nothing.',
+  },
+  restored: {
+    of: ['done'],
+    sentence: 'The backup is in place, and the app healthy on it.',
+    todo: 'Nothing.',
+  },
+  verified: { of: ['done'], sentence: 'The backup restores.', todo: 'Nothing.' },
   packed: { of: ['done'], sentence: 'The release is packed.', todo: 'Deploy it.' },
   'already-live': {
     of: ['unchanged'],
@@ -70,14 +81,14 @@ export const reasons = {
     todo: 'See who holds the lease; deploy again when it has ended.',
   },
   busy: {
-    of: ['refused'],
-    sentence: 'Another operation is running on the host.',
-    todo: 'Wait until it has ended; then deploy again.',
+    of: ['refused', 'failed'],
+    sentence: 'Another operation is running on the host, or a database was held for too long.',
+    todo: 'Wait until it has ended; then run this again.',
   },
   'no-room': {
     of: ['refused', ...halted],
-    sentence: 'The disk of the host has no room for the release and a copy of the data.',
-    todo: 'Free space, lower `keep` in understudy.yml, or grow the disk; then deploy again.',
+    sentence: 'The disk of the host has no room for what the operation writes beside the data.',
+    todo: 'Free space, lower `keep` in understudy.yml, or grow the disk; then run this again.',
   },
   'read-only': {
     of: ['refused'],
@@ -114,6 +125,53 @@ export const reasons = {
     of: ['refused'],
     sentence: 'The schema of the live data is not the one that the earlier release ran on.',
     todo: 'Put the earlier code on top and push it, with a migration for the data as it is now; or restore a backup.',
+  },
+
+  'backup-precondition': {
+    of: ['refused', 'failed'],
+    sentence: 'What is to be backed up, or where to, is not as it must be.',
+    todo: 'Mend what the sentence names; then back up again.',
+  },
+  'too-long-a-hold': {
+    of: ['refused', 'failed'],
+    sentence: 'Copying a database with a rollback journal would hold its writers for too long.',
+    todo: "Switch the database to WAL (`PRAGMA journal_mode=wal`), or raise `busy-timeout` in understudy.yml to the app's own.",
+  },
+  'verification-failed': {
+    of: ['failed'],
+    sentence: 'The copy of a database did not pass its verification, so it was not stored.',
+    todo: 'Read what it found: the live database may be damaged. Keep the last good backup, and see `PRAGMA integrity_check`.',
+  },
+  'upload-failed': {
+    of: ['failed', 'unknown'],
+    sentence: 'An object of the backup could not be stored, so no manifest commits it.',
+    todo: 'Check that the host reaches S3, and that its role may put objects below `backups/<app>/`; then back up again.',
+  },
+  'commit-failed': {
+    of: ['failed', 'unknown'],
+    sentence: 'The objects of the backup are stored, and the manifest that commits them is not.',
+    todo: 'Back up again: objects without a manifest are no backup, and expire.',
+  },
+  unconfirmed: {
+    of: ['failed', 'unknown'],
+    sentence: 'The bucket does not hold what the host says that it stored.',
+    todo: 'Do not rely on this backup. Back up again; if it stays so, compare bucket and host as the sentence says.',
+  },
+  'backup-bad': {
+    of: ['failed'],
+    sentence: 'The backup is bad: it does not restore.',
+    todo: 'Take an older backup that is proven; find out what damaged this one.',
+  },
+  'drill-could-not-run': {
+    of: ['refused', 'failed', 'unknown'],
+    sentence: 'Whether the backup restores could not be tried.',
+    todo: 'It says nothing about the backup. Mend what the sentence names; then try again.',
+  },
+  'control-passed': {
+    of: ['failed'],
+    sentence:
+      'A copy that was damaged on purpose passed the verification, so the verification proves nothing.',
+    todo: 'Report it: no verdict of this version may be relied on.',
   },
 
   'prepare-failed': {
@@ -154,7 +212,7 @@ export const reasons = {
   'timed-out': {
     of: halted,
     sentence: 'The operation took longer than it may.',
-    todo: 'See in the steps where the time went; make that quicker, or allow more by `start-timeout` in understudy.yml; then push again.',
+    todo: 'See in the steps where the time went; make that quicker, or allow more by `start-timeout` in understudy.yml; then run this again.',
   },
   cancelled: {
     of: ['reverted', 'refused', 'failed', 'unknown'],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 /** Operations that have a host script, in the order of the documents. */
-export const hostOperations = ['deploy', 'probe', 'cancel', 'prepare-host'] as const;
+export const hostOperations = ['deploy', 'probe', 'cancel', 'prepare-host', 'backup', 'restore'] as const;
 export type HostOperation = (typeof hostOperations)[number];
 
 /** SSM's limit for a document's content, in bytes. */

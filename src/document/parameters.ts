@@ -35,6 +35,24 @@ const everywhere = {
   },
 } as const satisfies Record<string, DocumentParameter>;
 
+const fence = {
+  description: "The lease's fencing number; a smaller one than the host has seen is refused.",
+  allowedPattern: '^[0-9]{1,15}$',
+} as const satisfies DocumentParameter;
+
+/** Of what also runs without a lease: from a schedule in AWS, or sent by hand. */
+const fenceOrNone = {
+  description: `${fence.description} Or none, where no lease is held.`,
+  allowedPattern: '^(none|[0-9]{1,15})$',
+  default: 'none',
+} as const satisfies DocumentParameter;
+
+const excerpts = {
+  description: 'Whether log lines and answers may be told: off for public repositories.',
+  allowedPattern: '^(on|off)$',
+  default: 'off',
+} as const satisfies DocumentParameter;
+
 /** Per document, which is named `<app>-<key>`: its parameters, in the order in which the script assigns them. */
 export const documentParameters = {
   deploy: {
@@ -43,15 +61,8 @@ export const documentParameters = {
       description: 'The release: the SHA-256 of its archive.',
       allowedPattern: '^[0-9a-f]{64}$',
     },
-    fence: {
-      description: "The lease's fencing number; a smaller one than the host has seen is refused.",
-      allowedPattern: '^[0-9]{1,15}$',
-    },
-    excerpts: {
-      description: 'Whether log lines and answers may be told: off for public repositories.',
-      allowedPattern: '^(on|off)$',
-      default: 'off',
-    },
+    fence,
+    excerpts,
     data: {
       description:
         'any, or same: refused unless the live data has the schema on which the release ran last on this host.',
@@ -104,6 +115,42 @@ export const documentParameters = {
     region: {
       description: 'The AWS region of the environment.',
       allowedPattern: '^[a-z]{2}(-[a-z]+)+-[0-9]$',
+    },
+    backups: {
+      description: 'The backup bucket of the environment, or none.',
+      allowedPattern: '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$',
+      default: 'none',
+    },
+  },
+  backup: {
+    ...everywhere,
+    operation: {
+      ...everywhere.operation,
+      description: `${everywhere.operation.description} Or scheduled: the host makes the name from the minute, and no lease is held.`,
+    },
+    fence: fenceOrNone,
+    tier: {
+      description:
+        'For how long S3 keeps it. auto: the first good one of a UTC month is monthly, else of an ISO week weekly, else daily.',
+      allowedPattern: '^(auto|daily|weekly|monthly)$',
+      default: 'auto',
+    },
+    excerpts,
+  },
+  restore: {
+    ...everywhere,
+    fence: fenceOrNone,
+    excerpts,
+    mode: {
+      description:
+        'restore: puts the backup in place of the live data. verify: only proves, in a folder of its own.',
+      allowedPattern: '^(restore|verify)$',
+      default: 'verify',
+    },
+    control: {
+      description: 'Whether a copy that was damaged on purpose must be refused as well.',
+      allowedPattern: '^(on|off)$',
+      default: 'off',
     },
   },
 } as const satisfies Record<string, Record<string, DocumentParameter>>;

@@ -15,6 +15,9 @@ const purposes: Record<HostOperation, string> = {
   probe: 'Understudy: tells the state of this instance. Changes nothing.',
   cancel: 'Understudy: asks a running operation to stop at its next safe point.',
   'prepare-host': 'Understudy: lays down what an app needs on an instance. Sent by an operator.',
+  backup: 'Understudy: copies the data and the live code of this instance to the backup bucket.',
+  restore:
+    'Understudy: puts a chosen backup back on this instance, or proves on it that the backup restores. Sent by an operator.',
 };
 
 /**
