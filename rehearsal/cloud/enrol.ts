@@ -48,6 +48,7 @@ export async function enrol(cloud: Cloud, instanceId: string, place: Place): Pro
 
 async function prepareHost(cloud: Cloud, instanceId: string, place: Place, config: Config): Promise<void> {
   const { service, workers, region } = config;
+  const environment = findEnvironment(config, place.environment);
   const values: DocumentValues<'prepare-host'> = {
     app: place.app,
     environment: place.environment,
@@ -58,8 +59,9 @@ async function prepareHost(cloud: Cloud, instanceId: string, place: Place, confi
     switch: service.switch,
     notify: String(service.notify),
     workers: workers.length === 0 ? 'none' : workers.join(','),
-    bucket: findEnvironment(config, place.environment).bucket,
+    bucket: environment.bucket,
     region,
+    ...(environment.backups !== undefined && { backups: environment.backups }),
   };
   const parameters = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, [value]]));
   await sendAndAwait(cloud, instanceId, `${place.app}-prepare-host`, parameters);

@@ -36,6 +36,8 @@ export interface Environment {
   readonly name: string;
   /** The state bucket. */
   readonly bucket: string;
+  /** The backup bucket; absent where there are no backups. */
+  readonly backups?: string;
   /** Without it the job's own credentials are used. */
   readonly roleArn?: string;
   readonly url?: string;
@@ -64,14 +66,21 @@ export interface Config {
     readonly databases: readonly string[];
     readonly include: readonly string[];
     readonly exclude: readonly string[];
+    /** By database: the columns, as `table.column`, whose greatest value tells when the newest row was written. */
+    readonly newest: Readonly<Record<string, readonly string[]>>;
+    /** How long the app itself waits for a locked database. */
+    readonly busyTimeoutMs: number;
   };
+  /** How long the host keeps copies of its backups; the newest always stays. */
+  readonly backup: { readonly localMs: number };
   /** How many releases stay on a host. */
   readonly keep: number;
 }
 
 /** The keys of the file become the names of the code. */
 export function toConfig(written: Written): Config {
-  const { app, region, service, workers, checks, data, keep } = written;
+  const { app, region, service, workers, checks, backup, keep } = written;
+  const { 'busy-timeout': busyTimeoutMs, ...data } = written.data;
   return {
     app,
     region,
@@ -96,16 +105,18 @@ export function toConfig(written: Written): Config {
       ...(json !== undefined && { json }),
       timeoutMs: timeout,
     })),
-    data,
+    data: { ...data, busyTimeoutMs },
+    backup: { localMs: backup.local },
     keep,
   };
 }
 
 function toEnvironment(name: string, written: Written['environments'][string]): Environment {
-  const { bucket, 'role-arn': roleArn, url, rollout, soak, bake, proof } = written;
+  const { bucket, backups, 'role-arn': roleArn, url, rollout, soak, bake, proof } = written;
   return {
     name,
     bucket,
+    ...(backups !== undefined && { backups }),
     ...(roleArn !== undefined && { roleArn }),
     ...(url !== undefined && { url }),
     rollout: toRollout(rollout),

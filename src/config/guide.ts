@@ -21,6 +21,14 @@ export function expectationAt(
   return known && { description: known.description, example: known.examples[0] };
 }
 
+/** What the schema says of the names that may be given below a place of the file. */
+export function namesBelow(schema: z.core.$ZodType, path: readonly PropertyKey[]): Expectation | undefined {
+  const place = path.reduce<z.core.$ZodType | undefined>((at, step) => at && stepInto(at, step), schema);
+  const { def } = (place ? unwrap(place) : schema)._zod as z.core.$ZodTypes['_zod'];
+  const known = def.type === 'record' ? guidance.get(def.keyType) : undefined;
+  return known && { description: known.description, example: known.examples[0] };
+}
+
 /** The keys that may stand at a place of the file. */
 export function keysAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   const place = path.reduce<z.core.$ZodType | undefined>((at, step) => at && stepInto(at, step), schema);

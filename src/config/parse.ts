@@ -1,7 +1,7 @@
 import * as z from 'zod/mini';
 import { ConfigurationError } from '../action/errors.ts';
 import { type Config, type Environment, toConfig } from './config.ts';
-import { expectationAt, keysAt } from './guide.ts';
+import { expectationAt, keysAt, namesBelow } from './guide.ts';
 import { schema } from './schema.ts';
 import { type ReadYaml, readYaml } from './yaml.ts';
 
@@ -72,10 +72,11 @@ function unknownKey(path: readonly PropertyKey[], key: string, document: ReadYam
 
 function badName(path: readonly PropertyKey[], document: ReadYaml, file: string): Problem {
   const key = String(path.at(-1));
+  const known = namesBelow(schema, path.slice(0, -1));
   return {
     where: `${file}:${document.placeOfKey(path.slice(0, -1), key)}`,
     what: `${JSON.stringify(key)} cannot be a name below ${named(path.slice(0, -1))}.`,
-    how: 'Expected 2 to 20 lower-case letters, digits and hyphens, beginning with a letter; for example: staging.',
+    how: known ? `${known.description} For example: ${known.example}` : '',
   };
 }
 
@@ -103,7 +104,11 @@ function toError([first, ...others]: Problem[]): ConfigurationError {
 
 /** A path as people write it: `checks[0].path`. */
 function named(path: readonly PropertyKey[]): string {
-  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('');
+  const text = path
+    .map((step) =>
+      /^[\w-]+$/.test(String(step)) && typeof step === 'string' ? `.${step}` : `[${JSON.stringify(step)}]`,
+    )
+    .join('');
   return text === '' ? 'the file' : text.replace(/^\./, '');
 }
 

@@ -89,11 +89,16 @@ const rollout = z.strictObject({
   ),
 });
 
-const environment = z.strictObject({
+const environmentKeys = z.strictObject({
   bucket: key(
     matching(bucketName),
     'The state bucket: the name of an S3 bucket, without dots.',
     'chatmrpt-understudy',
+  ),
+  backups: key(
+    z.optional(matching(bucketName)),
+    'The backup bucket, another than the state bucket: the name of an S3 bucket, without dots. Without it there are no backups.',
+    'chatmrpt-understudy-backups',
   ),
   'role-arn': key(
     z.optional(matching(roleArn)),
@@ -122,6 +127,14 @@ const environment = z.strictObject({
     '36h',
   ),
 });
+
+// Where backups go must outlive what can be done to the state.
+const environment = environmentKeys.check(
+  z.refine(({ bucket, backups }) => bucket !== backups, {
+    path: ['backups'],
+    error: 'must be another bucket than `bucket`',
+  }),
+);
 
 const service = z.strictObject({
   listen: key(
@@ -186,10 +199,53 @@ const path = key(
   'app.db',
 );
 
-const data = z.strictObject({
+const column = /^[A-Za-z_]\w{0,63}\.[A-Za-z_]\w{0,63}$/;
+
+const dataKeys = z.strictObject({
   databases: key(z.prefault(distinct(path, 20), []), 'The SQLite databases: a list of paths.', ['app.db']),
   include: key(z.prefault(distinct(path, 50), []), 'What else a backup holds: a list of paths.', ['uploads']),
   exclude: key(z.prefault(distinct(path, 50), []), 'What a backup leaves out: a list of paths.', ['logs']),
+  newest: key(
+    z.prefault(
+      z.record(
+        path,
+        key(
+          distinct(key(matching(column), 'A column, as table.column.', 'users.created'), 20),
+          'The columns of one of `databases`: a list of table.column.',
+          ['users.created'],
+        ),
+      ),
+      {},
+    ),
+    'The columns that tell when the newest row was written, by database: a backup notes the greatest value of each, and a drill tells when it is too old.',
+    { 'app.db': ['users.created'] },
+  ),
+  'busy-timeout': key(
+    z.prefault(duration('1s', '5m'), '5s'),
+    'How long the app waits for a database that is locked (its busy_timeout). A backup that would hold writers for more than half of it is refused: a duration from 1s to 5m.',
+    '5s',
+  ),
+});
+
+const data = dataKeys.check(
+  z.superRefine(({ databases, newest }, context) => {
+    for (const database of Object.keys(newest).filter((name) => !databases.includes(name))) {
+      context.addIssue({
+        code: 'custom',
+        path: ['newest', database],
+        input: newest[database],
+        message: 'must be one of databases',
+      });
+    }
+  }),
+);
+
+const backup = z.strictObject({
+  local: key(
+    z.prefault(duration('1d', '90d'), '7d'),
+    'How long copies of backups stay on the host; the newest always does: a duration from 1d to 90d.',
+    '7d',
+  ),
 });
 
 /** understudy.yml as it is written; what parsing gives back has every default and milliseconds for durations. */
@@ -237,6 +293,7 @@ export const schema = key(
     data: key(z.prefault(data, {}), 'What outlives releases, below $UNDERSTUDY_SHARED.', {
       databases: ['app.db'],
     }),
+    backup: key(z.prefault(backup, {}), 'What the host keeps of its backups.', { local: '7d' }),
     keep: key(
       z.prefault(wholeNumber(2, 50), 5),
       'How many releases stay on a host: a whole number from 2 to 50.',

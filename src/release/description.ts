@@ -36,12 +36,14 @@ export interface Description {
     readonly json?: Readonly<Record<string, string | number | boolean | null>>;
     readonly timeout_ms: number;
   }[];
-  readonly data: Config['data'];
+  readonly data: Omit<Config['data'], 'busyTimeoutMs'> & { readonly busy_timeout_ms: number };
+  readonly backup: { readonly local_ms: number };
   readonly keep: number;
 }
 
 export function describeRelease(config: Config, { commit, committed }: Source): Description {
-  const { app, service, workers, checks, data, keep } = config;
+  const { app, service, workers, checks, backup, keep } = config;
+  const { busyTimeoutMs, ...data } = config.data;
   const { startTimeoutMs, ...unit } = service;
   return {
     schema: 1,
@@ -51,7 +53,8 @@ export function describeRelease(config: Config, { commit, committed }: Source): 
     service: { ...unit, start_timeout_ms: startTimeoutMs },
     workers,
     checks: checks.map(({ timeoutMs, ...check }) => ({ ...check, timeout_ms: timeoutMs })),
-    data,
+    data: { ...data, busy_timeout_ms: busyTimeoutMs },
+    backup: { local_ms: backup.localMs },
     keep,
   };
 }

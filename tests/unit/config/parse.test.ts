@@ -24,12 +24,14 @@ environments:
     role-arn: arn:aws:iam::111122223333:role/chatmrpt-staging-ci
     url: https://staging.example.org
     rollout: {concurrency: 2, errors: 1, partial: keep, delivery: 30s, timeout: 20m}
+    backups: chatmrpt-understudy-backups
   production: {bucket: chatmrpt-production, soak: 2h, bake: 0s, proof: 7d}
 service: {listen: 8080, user: app, switch: overlap, notify: false, start-timeout: 90s}
 workers: [scheduler]
 checks:
   - {path: /health, status: 204, type: application/json, json: {status: ok, ready: true, errors: 0, note: null}, timeout: 10s}
-data: {databases: [app.db], include: [uploads, "über uns/a b's.csv"], exclude: [logs]}
+data: {databases: [app.db], include: [uploads, "über uns/a b's.csv"], exclude: [logs], newest: {app.db: [users.created, "a_1.b"]}, busy-timeout: 10s}
+backup: {local: 3d}
 keep: 3
 `;
 
@@ -66,7 +68,8 @@ describe('reading understudy.yml', () => {
       service: { listen: 8080, user: 'isso', switch: 'pause', notify: true, startTimeoutMs: 60_000 },
       workers: [],
       checks: [{ path: '/info', status: 200, timeoutMs: 5_000 }],
-      data: { databases: [], include: [], exclude: [] },
+      data: { databases: [], include: [], exclude: [], newest: {}, busyTimeoutMs: 5_000 },
+      backup: { localMs: 604_800_000 },
       keep: 5,
     });
   });
@@ -79,6 +82,7 @@ describe('reading understudy.yml', () => {
       roleArn: 'arn:aws:iam::111122223333:role/chatmrpt-staging-ci',
       url: 'https://staging.example.org',
       rollout: { concurrency: 2, errors: 1, partial: 'keep', deliveryMs: 30_000, timeoutMs: 1_200_000 },
+      backups: 'chatmrpt-understudy-backups',
       soakMs: 86_400_000,
       bakeMs: 600_000,
       proofMs: 129_600_000,
@@ -105,7 +109,9 @@ describe('reading understudy.yml', () => {
       },
     ]);
     expect(config.data.include).toEqual(['uploads', "über uns/a b's.csv"]);
-    expect([config.workers, config.keep]).toEqual([['scheduler'], 3]);
+    expect(config.data.newest).toEqual({ 'app.db': ['users.created', 'a_1.b'] });
+    expect(config.data.busyTimeoutMs).toBe(10_000);
+    expect([config.workers, config.backup.localMs, config.keep]).toEqual([['scheduler'], 259_200_000, 3]);
   });
 
   test('takes a value that is said twice by an alias', () => {
@@ -221,6 +227,27 @@ describe('what is refused', () => {
       'checks[0].json.a is a map of keys.',
     ],
     [
+      'a newest row of a database that is not named',
+      `${smallest}data: {databases: [app.db], newest: {other.db: [a.b]}}\n`,
+      'understudy.yml:8:48: data.newest["other.db"] is a list, and must be one of databases.',
+    ],
+    [
+      'a newest row that is no column',
+      `${smallest}data: {databases: [app.db], newest: {app.db: ["a.b; DROP TABLE a"]}}\n`,
+      'data.newest["app.db"][0] is "a.b; DROP TABLE a".',
+    ],
+    [
+      'a newest row below a path that is none',
+      `${smallest}data: {newest: {../app.db: [a.b]}}\n`,
+      '"../app.db" cannot be a name below data.newest. A path below the shared folder',
+    ],
+    [
+      'backups beside the state',
+      smallest.replace('isso-understudy', 'isso-understudy, backups: isso-understudy'),
+      'environments.staging.backups is "isso-understudy", and must be another bucket than `bucket`.',
+    ],
+    ['copies kept for ever', `${smallest}backup: {local: 91d}\n`, 'must be from 1d to 90d'],
+    [
       'a bucket with a dot',
       smallest.replace('isso-understudy', 'isso.understudy'),
       'bucket is "isso.understudy".',
@@ -295,7 +322,17 @@ describe('any text at all', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.jsonValue(), (key, value) => {
         fc.pre(
-          !['app', 'region', 'environments', 'service', 'workers', 'checks', 'data', 'keep'].includes(key),
+          ![
+            'app',
+            'region',
+            'environments',
+            'service',
+            'workers',
+            'checks',
+            'data',
+            'backup',
+            'keep',
+          ].includes(key),
         );
         return errorOf(smallest + stringify({ [key]: value })).message.includes('is not a key');
       }),
@@ -364,16 +401,24 @@ function setAt(value: unknown, path: (string | number)[], put: unknown): void {
 
 /** What the documents, the host and S3 would take: by their own words, not by the schema's. */
 function fits(
-  { app, region, service, workers, checks, data, keep }: Config,
+  { app, region, service, workers, checks, data, backup, keep }: Config,
   environment: Environment,
 ): boolean {
   const values = {
     ...{ app, environment: environment.name, operation: '1-2-3-deploy-x', user: service.user },
     ...{ port: String(service.listen), switch: service.switch, notify: String(service.notify) },
     ...{ workers: workers.join(',') || 'none', bucket: environment.bucket, region },
+    backups: environment.backups ?? 'none',
   };
   const times = [service.startTimeoutMs, environment.soakMs, environment.bakeMs, environment.proofMs];
-  const counts = [...times, keep, environment.rollout.errors, ...checks.map(({ timeoutMs }) => timeoutMs)];
+  const counts = [
+    ...times,
+    data.busyTimeoutMs,
+    backup.localMs,
+    keep,
+    environment.rollout.errors,
+    ...checks.map(({ timeoutMs }) => timeoutMs),
+  ];
   const paths = [...data.databases, ...data.include, ...data.exclude];
   return (
     faultsInParameters('prepare-host', values).length === 0 &&
@@ -383,6 +428,9 @@ function fits(
     counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
     environment.rollout.concurrency >= 1 &&
     checks.every(({ path }) => /^\/[!-~]*$/.test(path)) &&
+    Object.entries(data.newest).every(
+      ([of, columns]) => data.databases.includes(of) && columns.every((column) => /^\w+\.\w+$/.test(column)),
+    ) &&
     paths.every((path) => posix.join('/shared', path).startsWith('/shared/') && !/^-|\p{Cc}/u.test(path))
   );
 }

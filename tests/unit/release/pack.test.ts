@@ -161,7 +161,8 @@ describe('packing', () => {
       service: { listen: 8080, user: 'isso', switch: 'pause', notify: true, start_timeout_ms: 60_000 },
       workers: [],
       checks: [{ path: '/info', status: 200, type: 'application/json', timeout_ms: 5_000 }],
-      data: { databases: [], include: [], exclude: [] },
+      data: { databases: [], include: [], exclude: [], newest: {}, busy_timeout_ms: 5_000 },
+      backup: { local_ms: 604_800_000 },
       keep: 5,
     });
   });
