@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { link } from './link.ts';
 
 /** Operations that have a host script, in the order of the documents. */
 export const hostOperations = ['deploy', 'probe', 'cancel', 'prepare-host', 'backup', 'restore'] as const;
@@ -16,7 +17,7 @@ const embedLine = /^# embed (\S+) as ([a-z_]+)$/;
 /**
  * One self-contained bash script: the parameters, each assigned once in single quotes, then the operation. In a host
  * script, `# include FILE` stands for that part of `host/`, `# embed FILE as FUNCTION` for a function that prints it;
- * comments stay behind.
+ * comments, and functions of the parts that the operation never comes to, stay behind.
  *
  * @param parameters values by name, in order: a document's template gives `{{ name }}`, a test the real values
  * @throws when a value could leave its quotes, or a host script holds what SSM would take for a parameter
@@ -26,8 +27,9 @@ export function compose(operation: HostOperation, parameters: Record<string, str
     '#!/bin/bash',
     'set -euo pipefail',
     ...Object.entries(parameters).map(([name, value]) => `${name}=${quote(value)}`),
-    ...bodyOf(`${operation}.sh`),
-    '',
+    ...link(`${bodyOf(`${operation}.sh`).join('\n')}\n`)
+      .split('\n')
+      .flatMap(fill),
   ].join('\n');
 }
 
@@ -40,12 +42,15 @@ function quote(value: string): string {
 function bodyOf(file: string): string[] {
   const [shebang, ...lines] = linesOf(file);
   if (shebang !== '#!/bin/bash') throw new Error(`host/${file} does not begin with #!/bin/bash`);
-  return lines.filter((line) => !comment.test(line)).flatMap(fill);
+  return lines.filter((line) => !comment.test(line)).flatMap(include);
+}
+
+function include(line: string): string[] {
+  const [, part] = includeLine.exec(line) ?? [];
+  return part === undefined ? [line] : bodyOf(part);
 }
 
 function fill(line: string): string[] {
-  const [, part] = includeLine.exec(line) ?? [];
-  if (part !== undefined) return bodyOf(part);
   const [, file, name] = embedLine.exec(line) ?? [];
   if (file === undefined || name === undefined) return [line];
   const end = `end_of_${name}`;
