@@ -16,8 +16,8 @@ export interface Resource {
 }
 
 /**
- * The resources of a CloudFormation template as one stack makes them. Knows the functions that foundation.yaml uses,
- * and refuses others.
+ * The resources of a CloudFormation template as one stack makes them. Knows the functions that ours use, and refuses
+ * others.
  */
 export function resourcesOf(template: string, stack: Stack): Resource[] {
   const { contents } = parseDocument(template, { logLevel: 'error' });
@@ -64,6 +64,7 @@ class Resolver {
       'AWS::Region': region,
       'AWS::Partition': 'aws',
       'AWS::URLSuffix': 'amazonaws.com',
+      'AWS::NoValue': null,
     };
   }
 
@@ -95,6 +96,8 @@ class Resolver {
         return String(argument).replace(/\$\{([^}]+)\}/g, (_, what: string) => String(this.#reference(what)));
       case '!GetAtt':
         return this.#reference(String(argument));
+      case '!Not':
+        return !this.#resolve(listIn(argument)[0] ?? false);
       case '!Equals': {
         const [one, other] = listIn(this.#resolve(listIn(argument)));
         return one === other;
@@ -130,6 +133,10 @@ const identities: Record<string, ((property: (name: string) => string, known: Ma
   'AWS::S3::Bucket': (property) => property('BucketName'),
   'AWS::S3::Bucket.Arn': (property) => `arn:aws:s3:::${property('BucketName')}`,
   'AWS::IAM::Role': (property) => property('RoleName'),
+  'AWS::Events::Rule': (property) => property('Name'),
+  'AWS::Logs::LogGroup': (property) => property('LogGroupName'),
+  'AWS::SNS::Topic': (property, known) =>
+    `arn:aws:sns:${known['AWS::Region']}:${known['AWS::AccountId']}:${property('TopicName')}`,
   'AWS::Logs::LogGroup.Arn': (property, known) =>
     `arn:aws:logs:${known['AWS::Region']}:${known['AWS::AccountId']}:log-group:${property('LogGroupName')}:*`,
   'AWS::IAM::OIDCProvider': (property, known) =>
