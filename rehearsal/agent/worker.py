@@ -87,7 +87,8 @@ class Worker:
                   errors='surrogatepass') as file:
             file.write('\n'.join(step.lines) + '\n')
         environment = os.environ | {
-            'AWS_SSM_INSTANCE_ID': self._instance, 'SSM_COMMAND_ID': self._command,
+            'AWS_SSM_INSTANCE_ID': self._instance, # An association's is the same each time it runs.
+            'SSM_COMMAND_ID': self._payload.get('CommandId') or self._command,
             'AWS_SSM_REGION_NAME': read_json(self._paths.config)['Agent']['Region']}
         environment.pop('LC_CTYPE', None)  # Python puts it there when the locale is C; the real agent does not
         code, trouble = self._watch(script, folder, step, environment)

@@ -7,7 +7,7 @@ import {
   IAMClient,
 } from '@aws-sdk/client-iam';
 import { GetBucketPolicyCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { DescribeDocumentCommand, SSMClient } from '@aws-sdk/client-ssm';
+import { DescribeDocumentCommand, ListAssociationsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { type Cloud, operatorClient } from './handle.ts';
 import type { Resource } from './stacks.ts';
 
@@ -34,10 +34,22 @@ const looks: Readonly<Record<string, Look>> = {
   },
   'AWS::SSM::Document': (cloud, Name) =>
     new SSMClient(operatorClient(cloud)).send(new DescribeDocumentCommand({ Name })),
+  'AWS::SSM::Association': async (cloud, value) => {
+    const AssociationFilterList = [{ key: 'AssociationName' as const, value }];
+    const ssm = new SSMClient(operatorClient(cloud));
+    const { Associations: found } = await ssm.send(new ListAssociationsCommand({ AssociationFilterList }));
+    if (found?.length !== 1) throw new Error(`there is no association ${value}`);
+  },
 };
 
-/** Types that the emulator takes without a word, makes nothing of, and calls complete (local-cloud.md). */
-const skippedByEmulator = new Set(['AWS::IAM::OIDCProvider', 'AWS::S3::BucketPolicy']);
+/** Types that the emulator takes without a word, makes nothing of, or nothing that does anything, and calls complete. */
+const skippedByEmulator = new Set([
+  'AWS::CloudWatch::Alarm',
+  'AWS::Events::Rule',
+  'AWS::IAM::OIDCProvider',
+  'AWS::Logs::ResourcePolicy',
+  'AWS::S3::BucketPolicy',
+]);
 
 /**
  * Looks at each resource in its own service. Gives the logical ids of those that the emulator is known to skip and did

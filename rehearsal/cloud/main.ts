@@ -9,11 +9,13 @@
  *     npm run cloud -- push --repo DIR [--tag NAME] [--environment NAME] [--name NAME]
  *     npm run cloud -- dispatch WORKFLOW [KEY=VALUE…] --repo DIR [--environment NAME] [--name NAME]
  *     npm run cloud -- schedule WORKFLOW --repo DIR [--environment NAME] [--name NAME]
+ *     npm run cloud -- night APP [--environment NAME] [--name NAME]
  *     npm run cloud -- fault [ACTION KIND | clear] [--times N] … [--name NAME]
  *     npm run cloud -- down [--name NAME]
  */
 import { parseArgs } from 'node:util';
 import { bringDown, bringUp, orderFault, showStatus } from './commands.ts';
+import { playNightOf } from './night.ts';
 import { type Occasion, playDispatch, playPush, playSchedule } from './occasions.ts';
 import { usualName } from './record.ts';
 import { cutHost, healHost, openShell, rebootHost, showLogs } from './visit.ts';
@@ -33,6 +35,7 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
   schedule WORKFLOW --repo DIR     play the moment at which its schedule comes round
                                    these three prepare the account, and enrol a host of the environment
                                    ([--environment NAME], staging) if there is none
+  night APP                        run the schedule in AWS of an app's backups once, now, without GitHub
   fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N]
                                    make calls go wrong: see rehearsal/faults; 'fault' lists, 'fault clear' clears
   down                             stop the cloud and remove all that it made
@@ -86,6 +89,8 @@ const commands: Readonly<Record<string, Command>> = {
   schedule: ofRepository((occasion, _, [workflow]) =>
     workflow === undefined ? undefined : playSchedule(occasion, workflow),
   ),
+  night: ({ name, environment }, [app]) =>
+    app === undefined ? undefined : playNightOf(name, { app, environment }),
   fault: (flags, [action, kind]) =>
     orderFault(flags.name, action, { ...faultOf(flags), ...(kind && { kind }) }),
   down: ({ name }) => bringDown(name),

@@ -10,7 +10,7 @@ import { calledWorkflows } from '../runner/workflow.ts';
 import { type Cloud, operatorClient } from './handle.ts';
 import { inspect } from './inspect.ts';
 import { type Place, readPlace } from './place.ts';
-import { listResources, raiseStack, type StackPlan } from './stacks.ts';
+import { listResources, type Resource, raiseStack, type StackPlan } from './stacks.ts';
 
 export interface Provision extends Place {
   /** `owner/name` on GitHub. */
@@ -19,13 +19,13 @@ export interface Provision extends Place {
 }
 
 /**
- * Does what an operator does once for an environment: both stacks, by CloudFormation. Then looks at every resource in
+ * Does what an operator does once for an environment: its stacks, by CloudFormation. Then looks at every resource in
  * its own service, and gives the names of those that the emulator skips without a word: these were not exercised.
  */
 export async function provision(cloud: Cloud, wish: Provision): Promise<string[]> {
   const tell = wish.onStep ?? (() => undefined);
   const config = readPlace(wish);
-  const { bucket } = findEnvironment(config, wish.environment);
+  const { bucket, backups } = findEnvironment(config, wish.environment);
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
@@ -39,7 +39,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
       WorkflowRefs: calledWorkflows(wish.folder).join(','),
       OidcProviderArn: await identityProvider(cloud),
       StateBucketName: bucket,
-      BackupBucketName: `${bucket}-backups`,
+      BackupBucketName: backups ?? `${bucket}-backups`,
     },
   };
   const documents: StackPlan = {
@@ -50,18 +50,38 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   };
   await raiseStack(cloud, foundation);
   await closeBucket(cloud, bucket);
+  await closeBucket(cloud, foundation.parameters['BackupBucketName'] ?? '');
   tell(`the stack ${foundation.name} is complete`);
   await raiseStack(cloud, documents);
   tell(`the stack ${documents.name} is complete`);
   const resources = [
     ...(await listResources(cloud, foundation, { MakeOidcProvider: false })),
     ...(await listResources(cloud, documents)),
+    ...(backups === undefined ? [] : await raiseSchedule(cloud, wish, bucket, backups, tell)),
   ];
   const skipped = [...(await inspect(cloud, resources)), 'OidcProvider'];
   tell(
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
+}
+
+async function raiseSchedule(
+  cloud: Cloud,
+  { app, environment }: Place,
+  bucket: string,
+  backups: string,
+  tell: (sentence: string) => void,
+): Promise<Resource[]> {
+  const schedule: StackPlan = {
+    name: `${app}-${environment}-backup`,
+    template: 'infra/backup.yaml',
+    bucket,
+    parameters: { App: app, Environment: environment, BackupBucketName: backups },
+  };
+  await raiseStack(cloud, schedule);
+  tell(`the stack ${schedule.name} is complete`);
+  return listResources(cloud, schedule, { Tell: false });
 }
 
 /** The emulator makes the template's bucket without its PublicAccessBlockConfiguration. */

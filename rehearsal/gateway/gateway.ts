@@ -72,7 +72,7 @@ export class Gateway {
       times: { appear: 250, delayed: 10_000, cancelGrace: 5_000, online: options.onlineSeconds * 1000 },
     });
     this.#sts = new Sts({ motoUrl, moto, principals: this.#principals, clock, account, jwks: options.jwks });
-    this.#cloudFormation = new CloudFormation({ motoUrl, moto, documents: this.#ssm.documents });
+    this.#cloudFormation = new CloudFormation({ motoUrl, moto, account, ssm: this.#ssm });
     this.#admin = new Admin({
       instances: this.#ec2.instances,
       sts: this.#sts,
@@ -186,7 +186,7 @@ export class Gateway {
       case 'cloudformation':
         return await this.#cloudFormation.answer(call);
       case 's3':
-        return await answerS3(moto, call);
+        return await answerS3(moto, call, caller);
       default:
         return await forward(moto, call);
     }

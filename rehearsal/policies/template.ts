@@ -11,6 +11,7 @@ export type Value = string | number | boolean | null | readonly Value[] | { read
 type Map = Readonly<Record<string, Value>>;
 
 export interface Resource {
+  readonly logicalId: string;
   readonly type: string;
   readonly properties: Map;
 }
@@ -69,9 +70,9 @@ class Resolver {
   }
 
   resources(): Resource[] {
-    return Object.values(this.#resources).map((resource) => {
+    return Object.entries(this.#resources).map(([logicalId, resource]) => {
       const { Type, Properties } = mapIn(resource);
-      return { type: String(Type), properties: mapIn(this.#resolve(Properties ?? {})) };
+      return { logicalId, type: String(Type), properties: mapIn(this.#resolve(Properties ?? {})) };
     });
   }
 

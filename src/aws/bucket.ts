@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import {
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   type PutObjectCommandInput,
   type S3Client,
@@ -24,6 +25,19 @@ export interface FileBody {
   readonly sha256: string;
 }
 
+/** What S3 knows of an object without its bytes. */
+export interface ObjectDescription {
+  readonly size: number;
+  /** Hexadecimal; undefined when it was put without one. */
+  readonly sha256: string | undefined;
+  /** ms since the epoch, by S3's clock. */
+  readonly lastModified: number;
+}
+
+export interface ListedObject extends Pick<ObjectDescription, 'size' | 'lastModified'> {
+  readonly key: string;
+}
+
 /** The little that we ask of S3. Writes are conditional, all of them. */
 export interface Bucket {
   readonly name: string;
@@ -31,8 +45,10 @@ export interface Bucket {
   now(): number;
   /** The object, or undefined when there is none. */
   read(key: string): Promise<StoredObject | undefined>;
-  /** Whether there is such an object, and the SHA-256 (hex) that S3 keeps of it. */
-  describe(key: string): Promise<{ readonly sha256: string | undefined } | undefined>;
+  /** What S3 keeps of an object beside its bytes, or undefined when there is none. */
+  describe(key: string): Promise<ObjectDescription | undefined>;
+  /** Every object whose key begins so, in the order of their keys. */
+  list(prefix: string): Promise<ListedObject[]>;
   /** Writes a new object; gives its ETag, or undefined when the key was taken: perhaps by us, an answer lost. */
   create(key: string, body: Buffer | FileBody): Promise<string | undefined>;
   /** Overwrites the object that has this ETag; gives the new ETag, or undefined when it has another by now. */
@@ -81,11 +97,32 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
           new HeadObjectCommand({ Bucket: name, Key: key, ChecksumMode: 'ENABLED' }),
         );
         const digest = head.ChecksumSHA256;
-        return { sha256: digest ? Buffer.from(digest, 'base64').toString('hex') : undefined };
+        return {
+          size: head.ContentLength ?? 0,
+          sha256: digest ? Buffer.from(digest, 'base64').toString('hex') : undefined,
+          lastModified: head.LastModified?.getTime() ?? 0,
+        };
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
       }
+    },
+    async list(prefix) {
+      const listed: ListedObject[] = [];
+      let token: string | undefined;
+      do {
+        const page = await s3.send(
+          new ListObjectsV2Command({
+            Bucket: name,
+            Prefix: prefix,
+            ...(token && { ContinuationToken: token }),
+          }),
+        );
+        for (const { Key = '', Size = 0, LastModified } of page.Contents ?? [])
+          listed.push({ key: Key, size: Size, lastModified: LastModified?.getTime() ?? 0 });
+        token = page.NextContinuationToken;
+      } while (token);
+      return listed;
     },
     create: (key, body) => put(key, body, { IfNoneMatch: '*' }),
     replace: (key, bytes, etag) => put(key, bytes, { IfMatch: etag }),

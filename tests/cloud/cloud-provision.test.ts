@@ -85,7 +85,8 @@ describe('an environment', () => {
   const wish = () => ({ app, environment, folder, repository: `acme/${app}` });
 
   test('is provisioned by the shipped templates, and what the emulator skips is told', async () => {
-    const skipped = ['StateBucketPolicy', 'BackupBucketPolicy', 'OidcProvider'];
+    const alarm = ['Committed', 'HistoryPolicy', 'NoBackup'];
+    const skipped = ['StateBucketPolicy', 'BackupBucketPolicy', ...alarm, 'OidcProvider'];
     expect(await provision(cloud, wish())).toEqual(skipped);
     expect(await provision(cloud, wish())).toEqual(skipped);
   }, 60_000);

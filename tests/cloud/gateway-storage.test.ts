@@ -1,18 +1,24 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { RunInstancesCommand } from '@aws-sdk/client-ec2';
 import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
   CreateMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
+  S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { startChecksum } from '../../rehearsal/gateway/s3/checksums.ts';
 import { nameS3Action } from '../../rehearsal/gateway/s3/operations.ts';
-import { Ground } from './gateway/ground.ts';
+import { openBucket } from '../../src/aws/bucket.ts';
+import { baseImage, Ground, region } from './gateway/ground.ts';
 
 jest.setTimeout(60_000);
 
@@ -135,6 +141,69 @@ describe('conditional writes pass through', () => {
   test('the Date that a lease is judged by is in the answer', async () => {
     const answer = await fetch(`${ground.url}/${Bucket}/lease`, { method: 'HEAD' });
     expect(Number.isNaN(Date.parse(answer.headers.get('date') ?? ''))).toBe(false);
+  });
+});
+
+/** S3, with the credentials of an instance that has the role. */
+async function hostOf(role: string): Promise<S3Client> {
+  const { Instances = [] } = await ground.ec2.send(
+    new RunInstancesCommand({
+      ImageId: baseImage,
+      MinCount: 1,
+      MaxCount: 1,
+      IamInstanceProfile: { Name: role },
+    }),
+  );
+  const { body } = await ground.admin<{ AccessKeyId: string }>(
+    `/_cloud/credentials/${Instances[0]?.InstanceId}`,
+  );
+  return new S3Client({
+    ...{ endpoint: ground.url, region, forcePathStyle: true, maxAttempts: 1 },
+    credentials: { accessKeyId: body.AccessKeyId, secretAccessKey: 'of the instance' },
+  });
+}
+
+describe('a host may add backups, and do nothing else to them', () => {
+  let host: S3Client;
+  const key = 'backups/isso/staging/daily/1/manifest.json';
+
+  beforeAll(async () => {
+    await ground.makeRole('host');
+    host = await hostOf('host');
+  });
+
+  test('once: the second of a key is refused by its condition', async () => {
+    const put = new PutObjectCommand({ Bucket, Key: key, Body: '{}', IfNoneMatch: '*' });
+    await host.send(put);
+    await expect(host.send(put)).rejects.toMatchObject({ name: 'PreconditionFailed' });
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['overwrite', () => host.send(new PutObjectCommand({ Bucket, Key: key, Body: 'other' }))],
+    ['read', () => host.send(new GetObjectCommand({ Bucket, Key: key }))],
+    ['look at', () => host.send(new HeadObjectCommand({ Bucket, Key: key }))],
+    ['delete', () => host.send(new DeleteObjectCommand({ Bucket, Key: key }))],
+    ['list', () => host.send(new ListObjectsV2Command({ Bucket, Prefix: 'backups/' }))],
+    [
+      'prove',
+      () => host.send(new PutObjectCommand({ Bucket, Key: 'proven/1', Body: '{}', IfNoneMatch: '*' })),
+    ],
+  ])('it cannot %s', async (_, attempt) => {
+    await expect(attempt()).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } });
+    expect(await read(key)).toBe('{}');
+  });
+});
+
+test("what the host's CLI stores with a checksum is known by its SHA-256 and its size", async () => {
+  const body = import.meta.filename;
+  const put = ['--bucket', Bucket, '--key', 'backups/with-checksum', '--body', body, '--if-none-match', '*'];
+  await ground.aws('s3api', 'put-object', ...put, '--checksum-algorithm', 'SHA256');
+  const bucket = openBucket({ s3: ground.s3, s3Now: Date.now }, Bucket);
+  const bytes = readFileSync(body);
+  expect(await bucket.describe('backups/with-checksum')).toEqual({
+    size: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    lastModified: expect.any(Number),
   });
 });
 

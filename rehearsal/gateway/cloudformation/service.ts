@@ -1,9 +1,11 @@
 import { type Answer, type Call, formOf } from '../call.ts';
 import { ServiceError } from '../errors.ts';
-import { forwardWhole, type WholeAnswer } from '../forward.ts';
+import { forwardWhole, type WholeAnswer, withBody } from '../forward.ts';
 import type { Moto } from '../moto.ts';
 import type { DocumentFormat } from '../ssm/content.ts';
-import type { Documents } from '../ssm/documents.ts';
+import type { Ssm } from '../ssm/service.ts';
+import { childOf, element, elementsNamed, itemsOf, parseXml, textAt, writeXml } from '../xml.ts';
+import { type ReadStack, readAssociations, type StackAssociation } from './associations.ts';
 import { jsonOfPythonLiteral } from './python-literal.ts';
 
 /** Bytes of a template that a call may carry itself; a larger one goes by TemplateURL. */
@@ -20,14 +22,19 @@ interface ListedDocument {
 interface Parts {
   readonly motoUrl: URL;
   readonly moto: Moto;
-  readonly documents: Documents;
+  readonly account: string;
+  readonly ssm: Ssm;
 }
 
-/** CloudFormation is moto's; the documents that its stacks make are taken over from moto's own SSM. */
+/**
+ * CloudFormation is moto's; the documents that its stacks make are taken over from moto's own SSM, and associations, of
+ * which moto knows nothing, from the templates.
+ */
 export class CloudFormation {
   readonly #parts: Parts;
   /** Documents that came from stacks. */
   #taken = new Set<string>();
+  #associations: readonly StackAssociation[] = [];
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -41,12 +48,65 @@ export class CloudFormation {
       call,
       Buffer.from(placeTemplate(form, call.region).toString()),
     );
-    if (answer.status === 200 && changing.includes(call.action)) await this.#takeDocuments();
-    return answer;
+    if (answer.status === 200 && changing.includes(call.action)) {
+      await this.#takeDocuments();
+      await this.#takeAssociations(call.region);
+    }
+    return call.action === 'ListStackResources' ? this.#withAssociations(answer, form) : answer;
+  }
+
+  async #takeAssociations(region: string): Promise<void> {
+    const { account, ssm } = this.#parts;
+    const stacks = await this.#readStacks();
+    this.#associations = stacks.flatMap((stack) => readAssociations(stack, { account, region }));
+    await ssm.associations.takeOver(this.#associations);
+  }
+
+  async #readStacks(): Promise<ReadStack[]> {
+    const { moto } = this.#parts;
+    const listed = elementsNamed(await moto.query('cloudformation', 'DescribeStacks'), 'Stacks');
+    const stacks = listed
+      .flatMap(itemsOf)
+      .filter((stack) => !textAt(stack, 'StackStatus')?.startsWith('DELETE'));
+    return Promise.all(
+      stacks.map(async (stack) => {
+        const name = textAt(stack, 'StackName') ?? '';
+        const template = await moto.query('cloudformation', 'GetTemplate', { StackName: name });
+        const parameters = itemsOf(childOf(stack, 'Parameters')).map((each) => [
+          textAt(each, 'ParameterKey') ?? '',
+          textAt(each, 'ParameterValue') ?? '',
+        ]);
+        const [body] = elementsNamed(template, 'TemplateBody');
+        return { name, template: body?.text ?? '', parameters: Object.fromEntries(parameters) };
+      }),
+    );
+  }
+
+  /** As AWS lists what it made of a template; moto leaves out what it does not know. */
+  #withAssociations(answer: WholeAnswer, form: URLSearchParams): WholeAnswer {
+    const own = this.#associations.filter(({ stack }) => stack === form.get('StackName'));
+    if (own.length === 0 || answer.status !== 200) return answer;
+    const listed = parseXml(answer.body.toString('utf8'));
+    const [list] = elementsNamed(listed, 'StackResourceSummaries');
+    list?.children.push(
+      ...own.map(({ logicalId, name }) =>
+        element('member', [
+          element('LogicalResourceId', logicalId),
+          element('PhysicalResourceId', name),
+          element('ResourceType', 'AWS::SSM::Association'),
+          element('ResourceStatus', 'CREATE_COMPLETE'),
+          element('LastUpdatedTimestamp', new Date().toISOString()),
+        ]),
+      ),
+    );
+    return withBody(answer, writeXml(listed));
   }
 
   async #takeDocuments(): Promise<void> {
-    const { moto, documents } = this.#parts;
+    const {
+      moto,
+      ssm: { documents },
+    } = this.#parts;
     const listed = await moto.json('AmazonSSM.ListDocuments', { MaxResults: 50 });
     const all = listed['DocumentIdentifiers'] as ListedDocument[];
     for (const { Name, Tags = [], TargetType } of all) {

@@ -7,6 +7,8 @@ import type { Targets } from './targets.ts';
 /** One SendCommand. */
 export interface Command {
   readonly id: string;
+  /** The association that it is an execution of; the hosts know it by that one's id, the same each time. */
+  readonly association: string | undefined;
   readonly documentName: string;
   /** As the caller asked for it, `$DEFAULT` when not. */
   readonly askedVersion: string;

@@ -49,8 +49,8 @@ export class Commands {
     this.#parts = parts;
   }
 
-  /** SendCommand. Everything is checked before anything is sent. */
-  async send(input: Input): Promise<Command> {
+  /** SendCommand, or an execution of an association. Everything is checked before anything is sent. */
+  async send(input: Input, association?: string): Promise<Command> {
     const { clock, documents, fleet, inventory } = this.#parts;
     const { name, version } = documents.find(
       input.text('DocumentName'),
@@ -65,6 +65,7 @@ export class Commands {
     const [instances, managed] = await Promise.all([fleet.instances(), inventory.managed()]);
     const command: Command = {
       id: randomUUID(),
+      association,
       documentName: name,
       askedVersion: input.optionalText('DocumentVersion') ?? '$DEFAULT',
       document: version,
@@ -109,9 +110,9 @@ export class Commands {
     return command;
   }
 
-  /** Newest first. */
+  /** What was sent by SendCommand, newest first. */
   all(): Command[] {
-    return [...this.#byId.values()].reverse();
+    return [...this.#byId.values()].filter(({ association }) => association === undefined).reverse();
   }
 
   /** What callers can see already of a command: its invocations appear a moment after it. */
@@ -298,7 +299,7 @@ function newInvocation(command: Command, instanceId: string, instanceName: strin
 /** The message's payload, as the real agent takes it (facts-agent.md). */
 function sendPayload(command: Command): string {
   return JSON.stringify({
-    CommandId: command.id,
+    CommandId: command.association ?? command.id,
     DocumentName: command.documentName,
     DocumentContent: command.document.content,
     Parameters: command.parameters,

@@ -2,6 +2,7 @@ import type { Faults } from '../../faults/faults.ts';
 import type { Clock } from '../clock.ts';
 import { ServiceError } from '../errors.ts';
 import type { Principal } from '../principals.ts';
+import { Associations } from './associations.ts';
 import { Commands, type CommandTimes } from './commands.ts';
 import { Delivery, requireInstance } from './delivery.ts';
 import { Documents, tagList } from './documents.ts';
@@ -29,6 +30,7 @@ const parameterStore = /^(Put|Get|Delete|Describe|Label|Unlabel)Parameter/;
 /** Systems Manager, as far as Run Command and its agents need it. */
 export class Ssm {
   readonly documents: Documents;
+  readonly associations: Associations;
   readonly delivery: Delivery;
   readonly #actions: Record<string, Action>;
 
@@ -38,10 +40,12 @@ export class Ssm {
     const mailbox = new Mailbox(clock);
     const commands = new Commands({ clock, documents, fleet, inventory, mailbox, times, region, faults });
     this.documents = documents;
+    this.associations = new Associations(commands, clock);
     this.delivery = new Delivery({ commands, inventory, mailbox });
     this.#actions = {
       ...documentActions(documents),
       ...commandActions(commands, region),
+      ...associationActions(this.associations),
       ...agentActions(inventory),
     };
   }
@@ -94,6 +98,16 @@ function commandActions(commands: Commands, region: string): Record<string, Acti
     ListCommands: (input) => listCommands(commands, input, region),
     ListCommandInvocations: (input) => listInvocations(commands, input, region),
     GetCommandInvocation: (input) => getInvocation(commands, input, region),
+  };
+}
+
+function associationActions(associations: Associations): Record<string, Action> {
+  return {
+    ListAssociations: (input) => associations.list(input),
+    DescribeAssociation: (input) => associations.describe(input),
+    StartAssociationsOnce: (input) => associations.startOnce(input),
+    DescribeAssociationExecutions: (input) => associations.executions(input),
+    DescribeAssociationExecutionTargets: (input) => associations.targets(input),
   };
 }
 

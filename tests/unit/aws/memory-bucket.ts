@@ -24,7 +24,20 @@ export class MemoryBucket implements Bucket {
 
   async describe(key: string) {
     const bytes = this.objects.get(key);
-    return bytes && { sha256: sha256(bytes) };
+    return bytes && { sha256: sha256(bytes), size: bytes.length, lastModified: this.#modified(key) };
+  }
+
+  async list(prefix: string) {
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix)).sort();
+    return keys.map((key) => ({
+      ...{ key, size: this.objects.get(key)?.length ?? 0, lastModified: this.#modified(key) },
+    }));
+  }
+
+  /** When it was put: now, unless the test said when. */
+  readonly modified = new Map<string, number>();
+  #modified(key: string): number {
+    return this.modified.get(key) ?? this.time;
   }
 
   async create(key: string, body: Buffer | FileBody): Promise<string | undefined> {
