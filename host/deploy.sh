@@ -14,6 +14,7 @@
 # include library/health.sh
 # include library/switch.sh
 # include library/recovery.sh
+# include library/leftover.sh
 
 action=deploy
 short=${release:0:12}

@@ -192,8 +192,8 @@ lay_settings() {
   local instance wanted
   instance=$(instance_id)
   wanted=$(jq -nSc --arg app "$app" --arg environment "$environment" --arg instance "$instance" --arg region "$region" \
-    --arg bucket "$bucket" --arg user "$user" --argjson port "$port" --arg switch "$switch" --argjson notify "$notify" \
-    --arg workers "$workers" '{schema: 1, $app, $environment, $instance, $region, $bucket, $user, $port, $switch, $notify,
+    --arg bucket "$bucket" --arg backups "${backups:-none}" --arg user "$user" --argjson port "$port" --arg switch "$switch" --argjson notify "$notify" \
+    --arg workers "$workers" '{schema: 1, $app, $environment, $instance, $region, $bucket, $backups, $user, $port, $switch, $notify,
       workers: (if $workers == "none" then [] else $workers | split(",") end)}')
   if [[ -f $settings && $(jq -Sc 'del(.prepared)' "$settings") == "$wanted" ]]; then return; fi
   jq --arg prepared "$(date -u +%FT%TZ)" '. + {$prepared}' <<<"$wanted" | write_whole "$settings" 0644

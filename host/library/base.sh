@@ -101,7 +101,7 @@ instance_id() {
 }
 
 store() {
-  timeout --kill-after=5 "${store_seconds:-300}" aws --region "$(setting region)" \
+  timeout --foreground --kill-after=5 "${store_seconds:-300}" aws --region "$(setting region)" \
     --cli-connect-timeout 5 --cli-read-timeout 60 "$@"
 }
 
@@ -137,5 +137,9 @@ live_release() {
     printf '%s' "$name"
   fi
 }
+
+# What a release says of itself, from root's own copy: of_release FILTER [RELEASE]. The file in the release's folder is
+# the build user's while `prepare` runs, and is read once, before that.
+of_release() { jq -r "$1" "$state/releases/${2:-$short}.description.json"; }
 
 has_socket() { [[ $(setting switch) != restart ]]; }

@@ -11,27 +11,46 @@ are_numbers() {
 }
 
 query() { # USER URI STATEMENTS
-  as_user "$1" timeout 900 sqlite3 -batch -bail -init /dev/null -cmd '.timeout 20000' "$2" "$3"
+  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null -cmd '.timeout 20000' "$2" "$3"
 }
 
-# Copies one database while it is written to: back_up_database USER SOURCE TARGET integrity_check|quick_check.
-# Inside a read transaction, or each foreign write would start the copy anew. What sqlite3 calls ok proves little:
-# the text, the size and a table are looked at (an unreadable path gives an empty, sound database).
-back_up_database() {
-  local user=$1 source=$2 target=$3 check=$4 size found
-  as_user "$user" timeout 900 sqlite3 -batch -bail -init /dev/null "$(database_uri "$source" mode=rw)" >/dev/null <<SQL || return 1
+# Copies one database while it is written to. Inside a read transaction, or each foreign write would start the copy
+# anew. The new file needs no journal and is synced by whoever copies, so that writers are held for less long. Prints
+# when it began, saw the data, and had copied it, in milliseconds; between is what the read transaction answers.
+copy_database() { # USER SOURCE TARGET
+  local clock="SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS integer);"
+  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null "$(database_uri "$2" mode=rw)" <<SQL
 .timeout 20000
+$clock
 BEGIN;
 SELECT 1 FROM sqlite_master LIMIT 1;
-.backup '$target'
+$clock
+.backup --async '$3'
 COMMIT;
+$clock
 SQL
-  mapfile -t found < <(query "$user" "$(database_uri "$target" immutable=1)" \
-    "PRAGMA $check; SELECT count(*) FROM sqlite_master WHERE type = 'table'; PRAGMA page_count; PRAGMA page_size;")
-  size=$(as_user "$user" stat --format=%s "$target") || return 1
-  [[ ${#found[@]} == 4 && ${found[0]} == ok ]] || return 1
-  are_numbers "$size" "${found[@]:1}" || return 1
-  ((found[1] >= 1 && size == found[2] * found[3])) && as_user "$user" sync "$target" "$(dirname "$target")"
+}
+
+# Tells what is wrong with a copy. What sqlite3 calls ok proves little: the text, the size and a table are looked at
+# (an unreadable path gives an empty, sound database).
+problem_of() { # USER FILE integrity_check|quick_check
+  local size found
+  mapfile -t found < <(query "$1" "$(database_uri "$2" immutable=1)" \
+    "PRAGMA $3; SELECT count(*) FROM sqlite_master WHERE type = 'table'; PRAGMA page_count; PRAGMA page_size;" 2>&1)
+  size=$(as_user "$1" stat --format=%s "$2") || size=none
+  if [[ ${found[0]-} != ok ]]; then
+    printf '%s says: %s' "$3" "${found[*]:0:4}"
+  elif [[ ${#found[@]} != 4 ]] || ! are_numbers "$size" "${found[@]:1}"; then
+    printf 'it cannot be read'
+  elif ((found[1] < 1)); then
+    printf 'it holds no table'
+  elif ((size != found[2] * found[3])); then
+    printf 'it has %d bytes, and its pages %d' "$size" "$((found[2] * found[3]))"
+  fi
+}
+
+back_up_database() { # USER SOURCE TARGET integrity_check|quick_check
+  copy_database "$1" "$2" "$3" >/dev/null && [[ -z $(problem_of "$1" "$3" "$4") ]] && as_user "$1" sync "$3" "$(dirname "$3")"
 }
 
 # The fingerprint of one database's schema: schema_of USER FILE HOW (an URI's mode=rw, or immutable=1 for a copy).
@@ -52,12 +71,14 @@ data_bytes() {
 databases() { of_release '.data.databases[]?'; }
 
 # Only names that stay below shared/, whatever a link in it says.
-check_database_name() {
+is_below_shared() {
   local resolved
   # A link that leads back to itself ends by the time-out: it resolves to nothing, which is not below.
   resolved=$(as_user "$(setting user)" timeout 5 realpath --canonicalize-missing "$home/shared/$1") || true
-  [[ $1 != /* && $resolved == "$home/shared"/* ]] || fail backup-failed "The database $1 is not below shared/."
+  [[ $1 != /* && $resolved == "$home/shared"/* ]]
 }
+
+check_database_name() { is_below_shared "$1" || fail backup-failed "The database $1 is not below shared/."; }
 
 # The folder is root's, and the two in it the app's: made at once, before the app can put a link in their place.
 # What an earlier run of this operation kept stays beside it.

@@ -74,5 +74,11 @@ take_lock() {
   check_socket
 }
 
-# A recovery that is at work is waited for; an operation is not.
-take_host() { lock_host 0 || { [[ -z $(running_operation) ]] && lock_host 90; }; }
+# A recovery or a backup that is at work is waited for; another operation is not.
+take_host() { lock_host 0 || lock_host "$(patience)"; }
+
+patience() {
+  local holder
+  holder=$(running_operation)
+  if [[ -z $holder || -e $state/operations/$holder/waited-for ]]; then echo 90; else echo 0; fi
+}

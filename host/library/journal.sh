@@ -132,10 +132,10 @@ safe_point() {
     fail cancelled 'Cancelled on request, at a point where nothing had changed for users.'
   fi
   if [[ -e $journal/full ]]; then
-    fail no-room 'The disk of the host filled up before the switch.'
+    fail no-room 'The disk of the host filled up.'
   fi
   if (($(time_left_ms) <= 0)); then
-    fail timed-out "The operation's time of $work_seconds s was over before the switch."
+    fail timed-out "The operation's time of $work_seconds s was over."
   fi
 }
 

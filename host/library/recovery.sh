@@ -80,18 +80,6 @@ verify_old() {
   await_healthy old "$app@$1.service" "$(start_timeout_ms "$1")"
 }
 
-# What died before us is put right first, under our lock.
-recover_others() {
-  local other
-  for other in "$state"/operations/*/; do
-    other=${other%/}
-    if [[ $other != "$journal" && -f $other/journal.jsonl && -f $other/script && ! -f $other/line ]]; then
-      UNDERSTUDY_LOCKED=yes /bin/bash "$other/script" recover now >>"$other/log" 2>&1 || true
-      refuse_beside "$other"
-    fi
-  done
-}
-
 # One that had begun and was not put right may still be, and would then undo what we do.
 refuse_beside() {
   if [[ ! -f $1/line ]] && grep -q '"fact":"previous"' "$1/journal.jsonl"; then

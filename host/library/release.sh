@@ -2,9 +2,6 @@
 # A release on the host: fetched, checked, unpacked as data, prepared, made read-only, named by `current`, kept or removed.
 # shellcheck shell=bash disable=SC2154
 
-# What a release says of itself, from root's own copy: of_release FILTER [RELEASE]. The file in the release's folder is
-# the build user's while `prepare` runs, and is read once, before that.
-of_release() { jq -r "$1" "$state/releases/${2:-$short}.description.json"; }
 start_timeout_ms() { of_release .service.start_timeout_ms "$@"; }
 checks_of() { of_release '.checks[] | tojson' "$@"; }
 

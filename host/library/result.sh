@@ -35,7 +35,8 @@ fit() {
   printf '%s' "$line"
 }
 
-# Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]. Redacted is what an app may have said;
+# Ends the operation: finish RESULT REASON SENTENCE [JSON of further fields]. What is too long for the line is an object
+# in the file `further`. Redacted is what an app may have said;
 # names, paths and ids stay as they are, whatever the app's environment holds.
 # The `$` in single quotes are jq's.
 # shellcheck disable=SC2016
@@ -55,8 +56,8 @@ finish() {
       + {sentence: ($sentence | redacted | gsub("\n"; " ") | .[0:1500])}' >"$journal/fields"
   jq -nac --slurpfile fields "$journal/fields" --slurpfile journal <(journal_lines) --arg told "$told" \
     --argjson parameters "$(versions)" --slurpfile checks <(whole_lines "$journal/checks.jsonl") --rawfile log "$journal/excerpt" \
-    --slurpfile values "$(values_file)" "$redaction"'
-    $fields[0] + {$parameters,
+    --slurpfile further <(cat "$journal/further" 2>/dev/null) --slurpfile values "$(values_file)" "$redaction"'
+    $fields[0] + ($further[0] // {}) + {$parameters,
       steps: [range($journal | length) as $line | $journal[$line] | select(.event == "started") as $begun
         | [$journal[$line:][] | select(.event == "ended" and .step == $begun.step)][0] as $finish
         | {name: .step, started: .at, ended: ($finish.at // null), ok: ($finish.ok // false),
@@ -103,7 +104,9 @@ exit_code_of() {
 # Prints a result line as the first of stdout and leaves. Never with 137, 168, 169 or 194: the agent reads those.
 tell_and_exit() {
   printf 'UNDERSTUDY_RESULT %s\n' "$1"
-  exit "$(exit_code_of "$(jq -r .result <<<"$1")")"
+  # Two words of ours.
+  # shellcheck disable=SC2046
+  exit "$(exit_code_of $(jq -r '.result, .reason' <<<"$1"))"
 }
 
 # A result without an operation: nothing was begun, nothing is kept.
