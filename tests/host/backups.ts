@@ -15,8 +15,7 @@ import {
 import { type Cloud, operatorClient } from '../../rehearsal/cloud/cloud.ts';
 import type { Host, Result } from './ground.ts';
 
-export const state = '/var/lib/understudy/shop';
-export const shared = '/srv/shop/shared';
+const state = '/var/lib/understudy/shop';
 
 interface Packed {
   readonly object: string;
