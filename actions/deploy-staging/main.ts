@@ -3,7 +3,7 @@ import { readJob, refusePullRequests } from '../../src/action/job.ts';
 import { phase } from '../../src/action/log.ts';
 import type { Result } from '../../src/action/result.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
-import { openGitHub } from '../../src/github/github.ts';
+import { openGitHub, readExcerpts } from '../../src/github/github.ts';
 import { findTargets } from '../../src/instance/find.ts';
 import { holdingLease } from '../../src/operation/hold.ts';
 import { judge } from '../../src/operation/judge.ts';
@@ -16,7 +16,7 @@ import { takeBackWhenPartial } from '../../src/operation/take-back.ts';
 import { storeRelease } from '../../src/release/store.ts';
 import { declaration } from './declaration.ts';
 import { planDeploy } from './plan.ts';
-import { askFleet, mayExcerpt, readRelease, tellPlan, tellStored } from './steps.ts';
+import { askFleet, readRelease, tellPlan, tellStored } from './steps.ts';
 
 /** Deploys a packed release to an environment, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -40,7 +40,7 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const { app, environment } = operation;
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
-  const excerpts = (await mayExcerpt(inputs.excerpts, github)) ? 'on' : 'off';
+  const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the bucket', () => requireBucket(services.clients.s3, operation));
   const { errors } = operation.rollout;
   const targets = await phase('Find the instances', () =>

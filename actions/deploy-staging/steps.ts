@@ -55,18 +55,9 @@ export function tellStored({ id, build }: StoredRelease, report: Report): void {
   writeOutputs(declaration.outputs, { release: id });
 }
 
-/** Logs and answers of the app may be shown where not everybody reads them. */
-export async function mayExcerpt(
-  asked: Inputs['excerpts'],
-  github: Pick<GitHub, 'isPublic'>,
-): Promise<boolean> {
-  if (asked !== 'auto') return asked === 'on';
-  return !(await github.isPublic());
-}
-
 /** Asks the hosts what is live, and refuses when the commit does not descend from it, or too many do not answer. */
 export async function askFleet(
-  { services, operation, release }: Work,
+  { services, operation, release }: Required<Work>,
   targets: readonly Target[],
   github: Pick<GitHub, 'compare'>,
   report: Report,

@@ -48,6 +48,13 @@ export const parsers = {
   name: matching(/^[a-z][a-z0-9-]{1,19}$/, '2 to 20 small letters, digits or hyphens, a letter first'),
   digest: matching(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 small hexadecimal digits'),
   role: matching(/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/, 'the ARN of a role'),
+  /** In seconds. */
+  duration: (text: string): number => {
+    const [, count = '', unit = ''] = /^([1-9]\d{0,4})([smh])$/.exec(text) ?? [];
+    const seconds = Number(count) * ({ s: 1, m: 60, h: 3600 }[unit] ?? Number.NaN);
+    if (seconds >= 60 && seconds <= 86_400) return seconds;
+    throw new Error(`It must be a duration from 60s to 24h, not ${quote(text)}.`);
+  },
   oneOf<const Choice extends string>(...choices: readonly Choice[]): (text: string) => Choice {
     return (text) => {
       const found = choices.find((choice) => choice === text);

@@ -82,9 +82,9 @@ export function refusePullRequests(job: Job): void {
   if (!job.fromPullRequest) return;
   throw new OperationError({
     reason: 'pull-request',
-    happened: `A pull request may not deploy (event ${job.event}, ref ${job.ref}).`,
+    happened: `A pull request may change nothing here (event ${job.event}, ref ${job.ref}).`,
     stateNow: 'Nothing was changed.',
-    todo: 'Merge it: the push to the branch deploys.',
+    todo: 'Merge it: the push to the branch may.',
   });
 }
 

@@ -43,6 +43,14 @@ export async function phase<Value>(title: string, work: () => Promise<Value>): P
   }
 }
 
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** Bytes for people: `812 B`, `3.4 MiB`. */
+export function inBytes(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+}
+
 /** Milliseconds for people: `12 ms`, `3.4 s`, `2 min 5 s`. */
 export function inSeconds(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;

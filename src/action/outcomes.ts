@@ -1,10 +1,10 @@
 /** What each kind of result means, in the words that a summary shows. */
 export const outcomes = {
-  done: 'it was done, and seen healthy',
-  unchanged: 'there was nothing to do; nothing was restarted',
+  done: 'it was done, and seen to be well',
+  unchanged: 'there was nothing to do',
   reverted: 'the old state was put back, and seen healthy',
   refused: 'nothing was changed',
-  failed: 'it did not succeed, and the old state was not seen healthy everywhere',
+  failed: 'it did not succeed; what there was before was not seen to be back everywhere',
   unknown: 'we cannot tell what happened; never taken for success',
 } as const;
 

@@ -247,8 +247,8 @@ export const reasons = {
   },
   'pull-request': {
     of: ['refused'],
-    sentence: 'A pull request may not deploy.',
-    todo: 'Merge it: the push to the branch deploys.',
+    sentence: 'A pull request may change nothing here.',
+    todo: 'Merge it: the push to the branch may.',
   },
   'no-instances': {
     of: ['refused'],
@@ -272,8 +272,8 @@ export const reasons = {
   },
   'bad-bucket': {
     of: ['refused'],
-    sentence: 'The state bucket cannot be used.',
-    todo: 'Compare `bucket` and `region` in understudy.yml with the stack of `infra/foundation.yaml`.',
+    sentence: 'A bucket of the environment cannot be used.',
+    todo: 'Compare `bucket`, `backups` and `region` in understudy.yml with the stack of `infra/foundation.yaml`.',
   },
   'wrong-environment': {
     of: ['refused'],

@@ -67,6 +67,30 @@ export function timeline(bars: readonly Bar[], width = 48): string {
   return block([`  ${' '.repeat(longest)} ${axis}`, ...lines]);
 }
 
+/** One line of a chart that compares amounts. */
+export interface Amount {
+  readonly name: string;
+  readonly value: number;
+  /** The value in words. */
+  readonly told: string;
+  readonly note?: string;
+}
+
+/**
+ * Amounts as a chart of text, one bar each from zero.
+ * @param width cells of the longest bar
+ */
+export function amounts(all: readonly Amount[], width = 40): string {
+  if (all.length === 0) return '';
+  const most = Math.max(1, ...all.map(({ value }) => value));
+  const [names, words] = [all.map(({ name }) => name.length), all.map(({ told }) => told.length)];
+  const lines = all.map(({ name, value, told, note }) => {
+    const bar = draw(0, (value / most) * width, width);
+    return `${name.padEnd(Math.max(...names))} ${bar} ${told.padStart(Math.max(...words))}${note ? `  ${note}` : ''}`;
+  });
+  return block(lines);
+}
+
 /** A bar from `from` to `to` in cells: it begins on a whole cell, is as long as it should be to an eighth, and is seen. */
 function draw(from: number, to: number, width: number): string {
   const first = Math.min(Math.floor(from), width - 1);

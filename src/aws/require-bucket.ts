@@ -17,18 +17,18 @@ export async function requireBucket(s3: S3Client, { bucket, region }: Wanted): P
   if (found === undefined) {
     throw badBucket(
       `There is no bucket ${bucket}.`,
-      'Create the stack of infra/foundation.yaml, or correct `bucket` in understudy.yml.',
+      'Create the stack of infra/foundation.yaml, or correct its name in understudy.yml.',
     );
   }
   if (found !== '' && found !== region) {
     throw badBucket(
       `The bucket ${bucket} is in ${found}, not in ${region}.`,
-      `Correct \`region\` or \`bucket\` in understudy.yml: both are to be in ${region}.`,
+      `Correct \`region\` or the bucket in understudy.yml: both are to be in ${region}.`,
     );
   }
   if (!(await isClosed(s3, bucket))) {
     throw badBucket(
-      `The bucket ${bucket} may be opened to the public: its public access block is not on, or not on in full. Releases and logs lie in it.`,
+      `The bucket ${bucket} may be opened to the public: its public access block is not on, or not on in full. What lies in it is for nobody else.`,
       `aws s3api put-public-access-block --bucket ${bucket} --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true`,
     );
   }

@@ -23,6 +23,9 @@ const line = z.object({
   down_ms: z.optional(z.number()),
   sentence: z.optional(short),
   details: z.optional(z.string().check(z.regex(/^([0-9a-f]{64})?$/))),
+  /** Of a backup: the key of its manifest, and the bucket. */
+  manifest: z.optional(short),
+  bucket: z.optional(short),
 });
 
 const state = z.object({

@@ -1,9 +1,24 @@
+import { readFile } from 'node:fs/promises';
 import * as z from 'zod/mini';
-import { ConfigurationError } from '../action/errors.ts';
+import { ConfigurationError, messageOf } from '../action/errors.ts';
 import { type Config, type Environment, toConfig } from './config.ts';
 import { expectationAt, keysAt, namesBelow } from './guide.ts';
 import { schema } from './schema.ts';
 import { type ReadYaml, readYaml } from './yaml.ts';
+
+/**
+ * Reads understudy.yml from a file.
+ *
+ * @throws ConfigurationError also when there is none
+ */
+export async function openConfig(path: string): Promise<Config> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    const how = 'Check the repository out first, or say where the file is; example: config: understudy.yml';
+    const what = `It cannot be read: ${messageOf(cause)}.`;
+    throw new ConfigurationError({ where: path, what, how, reason: 'bad-config', cause });
+  });
+  return parseConfig(text, path);
+}
 
 /**
  * Reads understudy.yml.

@@ -69,6 +69,15 @@ export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub
   };
 }
 
+/** Whether logs and answers of the app may be shown: by themselves only where not everybody reads them. */
+export async function readExcerpts(
+  asked: 'auto' | 'on' | 'off',
+  github: Pick<GitHub, 'isPublic'>,
+): Promise<'on' | 'off'> {
+  if (asked !== 'auto') return asked;
+  return (await github.isPublic()) ? 'off' : 'on';
+}
+
 function split(repository: string): { owner: string; repo: string } {
   const [owner = '', repo = ''] = repository.split('/');
   return { owner, repo };

@@ -14,8 +14,9 @@ export interface Entry {
   readonly result: string;
   readonly reason: string;
   readonly sentence: string;
-  readonly release: string;
-  readonly commit: string;
+  /** The release that was to be live, and its commit; absent where none was to be. */
+  readonly release?: string;
+  readonly commit?: string;
   readonly seconds: number;
   readonly instances: readonly {
     readonly instance: string;
@@ -23,6 +24,8 @@ export interface Entry {
     readonly reason: string;
     /** Which version of each parameter the release ran with there, where its host told. */
     readonly parameters?: Readonly<Record<string, number>>;
+    /** The key of the manifest of its backup, where it made one. */
+    readonly manifest?: string;
   }[];
 }
 

@@ -31,6 +31,12 @@ export function readFleet(
   return { present: targets.flatMap(({ id }) => (states.has(id) ? [id] : [])), absent };
 }
 
+/** Parts those whose agents are connected from the others, without asking any. */
+export function partByAgents(targets: readonly Target[], app: string): Fleet {
+  const absent = targets.filter(({ agent }) => !agent.online).map((target) => absentOf(target, app));
+  return { present: targets.flatMap(({ id, agent }) => (agent.online ? [id] : [])), absent };
+}
+
 function tooSilent({ id }: Target, app: string): OperationError {
   return new OperationError({
     reason: 'never-ran',
@@ -43,7 +49,7 @@ function tooSilent({ id }: Target, app: string): OperationError {
 
 function absentOf({ id, agent }: Target, app: string): InstanceOutcome {
   const why = agent.online ? 'It did not tell its state' : `Its agent is not connected (${agent.status})`;
-  const sentence = `${why}, so nothing was sent to it; its release is as it was.`;
+  const sentence = `${why}, so nothing was sent to it, and it is as it was.`;
   return instanceOutcome(id, resultOf({ outcome: 'refused', reason: 'offline', sentence, app }), false);
 }
 

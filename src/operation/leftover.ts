@@ -13,7 +13,7 @@ import { runCommand } from './command.ts';
 import { connect, type Operation, type Services } from './operation.ts';
 import { type InstanceOutcome, instanceOutcome, overall } from './outcome.ts';
 import { settle } from './settle.ts';
-import { summarise } from './summary.ts';
+import { summarise, type Told } from './summary.ts';
 import { readTold } from './telling.ts';
 
 const documents = Object.keys(documentParameters) as [DocumentName, ...DocumentName[]];
@@ -22,13 +22,14 @@ const saved = z.object({
   operation: z.object({
     ...{ id: z.string(), action: z.string(), document: z.enum(documents) },
     ...{ app: z.string(), region: z.string(), environment: z.string() },
-    ...{ bucket: z.string(), roleArn: z.optional(z.string()), repository: z.string(), run: z.string() },
+    ...{ bucket: z.string(), backups: z.exactOptional(z.string()), roleArn: z.exactOptional(z.string()) },
+    ...{ repository: z.string(), run: z.string() },
     ...{ attempt: z.number(), rollout: z.object({ concurrency: z.number(), errors: z.number() }) },
   }),
   instances: z.array(z.string()),
   /** The operation that took the lease. */
   holder: z.string(),
-  release: z.object({ id: z.string(), commit: z.string() }),
+  release: z.exactOptional(z.object({ id: z.string(), commit: z.string() })),
   job: z.object({ actor: z.string(), runUrl: z.string() }),
 });
 
@@ -39,18 +40,23 @@ export interface Leftover {
   readonly instances: readonly string[];
   /** The id of the operation that took the lease. */
   readonly holder: string;
-  readonly release: { readonly id: string; readonly commit: string };
+  readonly release?: { readonly id: string; readonly commit: string };
   readonly job: { readonly actor: string; readonly runUrl: string };
 }
 
 /** What main saves before it takes the lease, or goes on to another piece of work under it, for post to look after. */
 export function saveLeftover({ operation, instances, holder, release, job }: Leftover): void {
-  const { id, commit } = release;
+  const of = release && { release: { id: release.id, commit: release.commit } };
   const { actor, runUrl } = job;
-  state.operation.save(
-    JSON.stringify({ operation, instances, holder, release: { id, commit }, job: { actor, runUrl } }),
-  );
+  state.operation.save(JSON.stringify({ operation, instances, holder, ...of, job: { actor, runUrl } }));
 }
+
+/** What an action makes of the words of the hosts, where it can see for itself. */
+export type Review = (
+  services: Services,
+  operation: Operation,
+  told: readonly Told[],
+) => Promise<readonly Told[]>;
 
 /** How long post waits for a host to come to an end; GitHub gives a cancelled job five minutes. */
 const awaitMs = 200_000;
@@ -59,12 +65,18 @@ const awaitMs = 200_000;
  * Looks after what main left, because it was cancelled, died, or could not tell: asks for the cancel, awaits it,
  * says the state, and gives the lease back. Does nothing when main ended well.
  */
-export async function lookAfterLeftover(open: (operation: Operation) => Services = connect): Promise<void> {
+export async function lookAfterLeftover(
+  review: Review = async (_services, _operation, told) => told,
+  open: (operation: Operation) => Services = connect,
+): Promise<void> {
   const left = readLeftover();
   if (!left) return;
   const services = open(left.operation);
   try {
-    if (state.ended.read() === '') await tell(services, left, await endOperation(services, left));
+    if (state.ended.read() === '') {
+      const outcomes = await readTold(services, left.operation, await endOperation(services, left));
+      await tell(services, left, await review(services, left.operation, outcomes));
+    }
   } finally {
     await giveBack(services, { ...left.operation, id: left.holder });
   }
@@ -73,9 +85,7 @@ export async function lookAfterLeftover(open: (operation: Operation) => Services
 function readLeftover(): Leftover | undefined {
   const text = state.operation.read();
   if (text === '' || state.ended.read() === 'all') return undefined;
-  const { operation, ...rest } = saved.parse(JSON.parse(text));
-  const { roleArn, ...plain } = operation;
-  return { ...rest, operation: { ...plain, ...(roleArn !== undefined && { roleArn }) } };
+  return saved.parse(JSON.parse(text));
 }
 
 async function endOperation(
@@ -155,24 +165,25 @@ async function attempt(what: string, work: () => Promise<unknown>): Promise<bool
 async function tell(
   services: Services,
   { operation, release, job }: Leftover,
-  outcomes: readonly InstanceOutcome[],
+  instances: readonly Told[],
 ): Promise<void> {
   const { app, environment, id, action } = operation;
-  const result: Result = overall(outcomes, app);
-  for (const { instance, result, reason, sentence } of outcomes)
+  const result: Result = overall(instances, app);
+  for (const { instance, result, reason, sentence } of instances)
     say(`${instance}  ${result} (${reason}): ${sentence}`);
-  if (outcomes.some(({ open }) => open)) warn(`After the cancel: ${result.sentence} ${result.todo}`);
-  const title = `${app} to ${environment}, after it was stopped`;
-  const instances = await readTold(services, operation, outcomes);
+  if (instances.some(({ open }) => open)) warn(`After the cancel: ${result.sentence} ${result.todo}`);
+  const title = `${action} of ${app} in ${environment}, after it was stopped`;
   await attempt('The summary could not be written', () =>
     writeSummary(summarise({ title, result, facts: [['Operation', code(id)]], instances })),
   );
   await attempt('The ledger could not be written', () =>
     appendEntry(services.bucket, {
       ...{ operation: id, action, app, environment, actor: job.actor, run: job.runUrl },
-      ...{ release: release.id, commit: release.commit, seconds: 0 },
+      ...{ ...(release && { release: release.id, commit: release.commit }), seconds: 0 },
       ...{ result: result.result, reason: result.reason, sentence: result.sentence },
-      instances: outcomes.map(({ instance, result, reason }) => ({ instance, result, reason })),
+      instances: instances.map(({ instance, result, reason, manifest }) => ({
+        ...{ instance, result, reason, ...(manifest !== undefined && { manifest }) },
+      })),
     }),
   );
 }

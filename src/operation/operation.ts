@@ -16,6 +16,8 @@ export interface Operation {
   readonly region: string;
   readonly environment: string;
   readonly bucket: string;
+  /** The backup bucket, where the environment has one. */
+  readonly backups?: string;
   readonly roleArn?: string;
   /** How many instances at once, and how many may fail. */
   readonly rollout: { readonly concurrency: number; readonly errors: number };
@@ -48,6 +50,7 @@ export function describeOperation(
     region,
     environment: environment.name,
     bucket: environment.bucket,
+    ...(environment.backups !== undefined && { backups: environment.backups }),
     ...(role !== undefined && { roleArn: role }),
     rollout: { concurrency, errors },
     repository: job.repository,
@@ -70,8 +73,8 @@ export interface Work {
   readonly operation: Operation;
   /** Every instance that must be accounted for. */
   readonly instances: readonly string[];
-  /** The release that is to be live, and its commit. */
-  readonly release: { readonly id: string; readonly commit: string };
+  /** The release that is to be live, and its commit; absent where none is to be. */
+  readonly release?: { readonly id: string; readonly commit: string };
   /** What a healthy release answers. */
   readonly checks: readonly { readonly path: string }[];
 }

@@ -21,6 +21,9 @@ export interface InstanceOutcome {
   /** How long requests waited at most, and how long none was taken; ms. */
   readonly wait_ms?: number;
   readonly down_ms?: number;
+  /** Where the host says that it put a backup: the key of its manifest, and the bucket. */
+  readonly manifest?: string;
+  readonly bucket?: string;
   /** SHA-256 (hex) of the details that the host wrote; empty when there are none. */
   readonly details: string;
   /** Whether the host may still be at work. */
@@ -87,11 +90,13 @@ function fromLine(line: HostResult, instance: string, { app, operation }: About)
 
 /** The outcome that a host's own result stands for. */
 export function fromHost(line: HostResult, instance: string, app: string): InstanceOutcome {
-  const { result, reason, met = false, release = '', previous = '', details = '' } = line;
+  const { result, reason, met = false, release = '', previous = '', details = '', manifest, bucket } = line;
   const sentence = line.sentence || explain(reason, app).sentence;
   return {
     ...instanceOutcome(instance, resultOf({ outcome: result, reason, sentence, met, app }), false),
     ...{ met, release, previous, details },
+    ...(manifest !== undefined && { manifest }),
+    ...(bucket !== undefined && { bucket }),
     ...(line.wait_ms !== undefined && { wait_ms: line.wait_ms }),
     ...(line.down_ms !== undefined && { down_ms: line.down_ms }),
   };
@@ -120,8 +125,8 @@ const gravity: readonly Outcome[] = ['unknown', 'failed', 'reverted', 'refused',
 const consequences: readonly Reason[] = ['never-ran', 'fleet-refused'];
 
 /**
- * What it comes to for the environment. `reverted` and `refused` promise that all is as it was: when another instance
- * has the new release, neither is true of the whole, and it has failed.
+ * What it comes to for the environment. `reverted` and `refused` promise that all is as it was: when it was done on another
+ * instance, neither is true of the whole, and it has failed.
  */
 export function overall(outcomes: readonly InstanceOutcome[], app: string): Result {
   const ranked = outcomes.toSorted((a, b) => gravity.indexOf(a.result) - gravity.indexOf(b.result));
@@ -133,18 +138,19 @@ export function overall(outcomes: readonly InstanceOutcome[], app: string): Resu
   const mixed = moved > 0 && (worst === 'reverted' || worst === 'refused');
   const { reason, todo } = first;
   const place = succeeded(first) ? '' : `${first.instance}: `;
-  const sentence = `${place}${first.sentence}${count(outcomes, mixed)}`;
+  const twoReleases = mixed && outcomes.some((one) => one.result === 'done' && one.release !== '');
+  const sentence = `${place}${first.sentence}${count(outcomes, twoReleases)}`;
   return mixed
     ? ({ result: 'failed', reason, sentence, todo, met: true } as Result)
     : ({ result: worst, reason, sentence, todo, met } as Result);
 }
 
-function count(outcomes: readonly InstanceOutcome[], mixed: boolean): string {
+function count(outcomes: readonly InstanceOutcome[], twoReleases: boolean): string {
   if (outcomes.length === 1) return '';
   const counted = gravity.flatMap((outcome) => {
     const number = outcomes.filter(({ result }) => result === outcome).length;
     return number > 0 ? [`${number} ${outcome}`] : [];
   });
-  const warning = mixed ? '; the environment now runs two releases' : '';
+  const warning = twoReleases ? '; the environment now runs two releases' : '';
   return ` Of ${outcomes.length} instances: ${counted.join(', ')}${warning}.`;
 }

@@ -27,14 +27,15 @@ export async function record(
   try {
     await appendEntry(bucket, {
       ...{ operation: id, action, app, environment, actor, run: runUrl },
-      ...{ result, reason, sentence, release: release.id, commit: release.commit },
+      ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
       seconds: Math.round((services.now() - started) / 1000),
-      instances: judged.instances.map(({ instance, result, reason, more }) => ({
+      instances: judged.instances.map(({ instance, result, reason, more, manifest }) => ({
         ...{ instance, result, reason },
         ...(more && { parameters: more.parameters }),
+        ...(manifest !== undefined && { manifest }),
       })),
     });
-    if (!succeeded(judged.result)) return;
+    if (!release || !succeeded(judged.result)) return;
     await writeReceipt(bucket, {
       ...{ app, environment, commit: release.commit, release: release.id, operation: id },
       ...{ instances: judged.instances.map(({ instance }) => instance), from: until, until },
@@ -43,8 +44,9 @@ export async function record(
       ),
     });
   } catch (error) {
-    warn(
-      `The ledger or the receipt could not be written, so a promotion will lack its proof: ${messageOf(error)}`,
-    );
+    const missing = release
+      ? 'The ledger or the receipt could not be written, so a promotion will lack its proof'
+      : 'The ledger could not be written';
+    warn(`${missing}: ${messageOf(error)}`);
   }
 }

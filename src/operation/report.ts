@@ -45,6 +45,6 @@ async function publish(report: Report, result: Result): Promise<void> {
 
 /** What others may rely on; the rest is for post, or stands in the summary. */
 function toOutput(told: Told): object {
-  const { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms } = told;
-  return { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms };
+  const { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms, manifest } = told;
+  return { instance, result, reason, sentence, met, release, previous, wait_ms, down_ms, manifest };
 }

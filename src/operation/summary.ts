@@ -9,6 +9,8 @@ import type { InstanceOutcome } from './outcome.ts';
 /** An instance's outcome with what it told beside it. */
 export interface Told extends InstanceOutcome {
   readonly more: Details | undefined;
+  /** What the action itself has to say of it, in Markdown. */
+  readonly account?: string;
 }
 
 /** All that the summary of an operation shows. */
@@ -50,9 +52,10 @@ function factTable(facts: Account['facts']): string {
 }
 
 function describeInstance(told: Told, alone: boolean): string {
-  const { instance, result, reason, sentence, more } = told;
+  const { instance, result, reason, sentence, more, account } = told;
   const parts = [`### ${marks[result]} ${code(instance)}: ${result} (${reason})`];
   if (!alone) parts.push(escapeMarkdown(sentence));
+  if (account) parts.push(account);
   if (more && more.steps.length > 0) parts.push(`**Steps**\n\n${timeline(toBars(more.steps))}`);
   if (more && more.checks.length > 0) parts.push(`**Checks**\n\n${checkTable(more)}`);
   const parameters = Object.entries(more?.parameters ?? {}).map(([name, version]) => `${name} ${version}`);

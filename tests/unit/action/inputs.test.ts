@@ -68,6 +68,21 @@ describe('the parsers', () => {
     else expect(parse).toThrow(/^It must be .+, not ".+"\.$/);
   });
 
+  test.each([
+    ['60s', 60],
+    ['30m', 1800],
+    ['24h', 86_400],
+    ['59s', undefined],
+    ['25h', undefined],
+    ['60', undefined],
+    ['1.5h', undefined],
+    ['-1h', undefined],
+  ])('duration: %j is %p seconds', (text, seconds) => {
+    const parse = () => parsers.duration(text);
+    if (seconds !== undefined) expect(parse()).toBe(seconds);
+    else expect(parse).toThrow(/^It must be a duration from 60s to 24h, not ".+"\.$/);
+  });
+
   test('show no more than the beginning of a long value', () => {
     expect(() => parsers.digest('x'.repeat(5000))).toThrow(/^.{0,200}$/);
   });

@@ -67,14 +67,16 @@ describe('a pull request may not deploy', () => {
     [{ GITHUB_EVENT_NAME: 'pull_request_review' }],
     [{ GITHUB_REF: 'refs/pull/7/merge' }],
   ])('by %j', (more) => {
-    expect(() => refusePullRequests(readJob({ ...env, ...more }))).toThrow('A pull request may not deploy');
+    expect(() => refusePullRequests(readJob({ ...env, ...more }))).toThrow(
+      'A pull request may change nothing here',
+    );
   });
 
   test('nor through a workflow_run that one caused', () => {
     const job = withEvent('{"workflow_run":{"event":"pull_request"}}', (path) =>
       readJob({ ...env, GITHUB_EVENT_NAME: 'workflow_run', GITHUB_EVENT_PATH: path }),
     );
-    expect(() => refusePullRequests(job)).toThrow('A pull request may not deploy');
+    expect(() => refusePullRequests(job)).toThrow('A pull request may change nothing here');
   });
 
   test.each(['{"workflow_run":{"event":"push"}}', '{}', 'null', 'no JSON'])(

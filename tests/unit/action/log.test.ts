@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { inSeconds, mask, phase, warn } from '../../../src/action/log.ts';
+import { inBytes, inSeconds, mask, phase, warn } from '../../../src/action/log.ts';
 import { writeOutputs, writeResult } from '../../../src/action/outputs.ts';
 import { resultOf } from '../../../src/action/result.ts';
 import { run } from '../../../src/action/run.ts';
@@ -89,4 +89,14 @@ test('the account of an ARN is told nowhere, though nobody masked it: not in out
     process.exitCode = 0;
     rmSync(folder, { recursive: true });
   }
+});
+
+test.each([
+  [0, '0 B'],
+  [1023, '1023 B'],
+  [1024, '1.0 KiB'],
+  [1_500_000, '1.4 MiB'],
+  [2 * 1024 ** 3, '2.0 GiB'],
+])('%d bytes are %j', (bytes, text) => {
+  expect(inBytes(bytes)).toBe(text);
 });

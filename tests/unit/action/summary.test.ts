@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
+  amounts,
   block,
   code,
   cutToLimit,
@@ -36,6 +37,28 @@ describe('text of an app in the summary', () => {
 
 test('a table has as many cells in each row as in its head', () => {
   expect(table(['a', 'b'], [['1', '2']])).toBe('| a | b |\n| --- | --- |\n| 1 | 2 |');
+});
+
+describe('the chart of amounts', () => {
+  test('draws each from zero, the largest across', () => {
+    const of = (name: string, value: number, note?: string) => ({
+      name,
+      value,
+      told: `${value} B`,
+      ...(note && { note }),
+    });
+    expect(amounts([of('one', 100), of('three', 50, 'half'), of('two', 0)], 8).split('\n')).toEqual([
+      '```text',
+      'one   ████████ 100 B',
+      'three ████      50 B  half',
+      'two   ▏          0 B',
+      '```',
+    ]);
+  });
+
+  test('is nothing where there are none', () => {
+    expect(amounts([])).toBe('');
+  });
 });
 
 describe('the timeline', () => {

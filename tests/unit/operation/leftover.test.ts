@@ -46,7 +46,7 @@ async function post({ command = '', ended = '', of = operation } = {}): Promise<
   saveLeftover({ operation: of, instances, holder: of.id, release, job });
   const [, text = ''] = /name=operation::(.*)/.exec(printed) ?? [];
   Object.assign(process.env, { STATE_operation: text, STATE_command: command, STATE_ended: ended });
-  await lookAfterLeftover((operation) => {
+  await lookAfterLeftover(undefined, (operation) => {
     opened.push(operation);
     return fleet.services;
   });
@@ -71,7 +71,7 @@ describe('what a stopped job left on the hosts', () => {
     await post({ command: 'c-1' });
     const ask = `send probe about ${id}`;
     expect(fleet.asked).toEqual(['cancel c-1', `send cancel about ${id}`, ask, ask, ask]);
-    expect(summary()).toContain('isso to staging, after it was stopped: reverted');
+    expect(summary()).toContain('deploy of isso in staging, after it was stopped: reverted');
     expect(summary()).toContain('cancelled, says i-2.');
     expect(ledger()).toMatchObject({ operation: id, result: 'reverted', reason: 'cancelled' });
     expect(ledger()).toMatchObject({

@@ -113,9 +113,16 @@ describe('what it comes to for the environment', () => {
   });
 
   test('says on how many, and that two releases run now', () => {
-    const { sentence } = overall([done('i-1'), back('i-2'), stopped('i-3')], 'isso');
+    const took = { ...done('i-1'), release: 'abcdef012345' };
+    const { sentence } = overall([took, back('i-2'), stopped('i-3')], 'isso');
     expect(sentence).toBe(
       'i-2: check-failed. Of 3 instances: 1 reverted, 1 refused, 1 done; the environment now runs two releases.',
+    );
+  });
+
+  test('says nothing of releases where none was to be live', () => {
+    expect(overall([done('i-1'), refused('i-2')], 'isso').sentence).toBe(
+      'i-2: no-room. Of 2 instances: 1 refused, 1 done.',
     );
   });
 

@@ -1,0 +1,69 @@
+import { ConfigurationError } from '../../src/action/errors.ts';
+import type { Job } from '../../src/action/job.ts';
+import type { Config } from '../../src/config/config.ts';
+import { findEnvironment } from '../../src/config/parse.ts';
+import { describeOperation, type Operation } from '../../src/operation/operation.ts';
+
+/** What will be done, decided before anything is. */
+export interface Plan {
+  readonly operation: Operation;
+  /** The backup bucket. */
+  readonly backups: string;
+  readonly tier: string;
+  readonly databases: readonly string[];
+  /** Seconds that the agent of an instance may take to take the command. */
+  readonly delivery: number;
+  /** Seconds that one instance may take. */
+  readonly timeout: number;
+}
+
+interface Asked {
+  readonly environment: string;
+  readonly tier: string;
+  readonly timeout: number;
+  readonly 'role-arn': string | undefined;
+}
+
+/** One instance after the other, so that no two give their backup the same name; and each makes its own, whatever the others do. */
+const rollout = { concurrency: 1, errors: 50 } as const;
+
+/** Plans a backup from values alone. */
+export function planBackup(asked: Asked, job: Job, config: Config): Plan {
+  const environment = findEnvironment(config, asked.environment);
+  const { app, region, data } = config;
+  const { backups } = environment;
+  if (backups === undefined) {
+    throw new ConfigurationError({
+      where: `understudy.yml: environments.${environment.name}.backups`,
+      what: 'is missing: there is no bucket to back up to.',
+      how: `Name the backup bucket of infra/foundation.yaml; for example: backups: ${app}-understudy-backups`,
+      reason: 'bad-config',
+    });
+  }
+  const described = {
+    action: 'backup',
+    document: 'backup',
+    app,
+    region,
+    roleArn: asked['role-arn'],
+  } as const;
+  return {
+    operation: { ...describeOperation(job, { ...described, environment }), rollout },
+    backups,
+    tier: asked.tier,
+    databases: data.databases,
+    delivery: environment.rollout.deliveryMs / 1000,
+    timeout: asked.timeout,
+  };
+}
+
+/** The plan in lines, as it is printed. */
+export function describePlan({ operation, backups, tier, databases, delivery, timeout }: Plan): string[] {
+  return [
+    `operation   ${operation.id}`,
+    `of          ${operation.app} in ${operation.environment}, region ${operation.region}`,
+    `to          ${backups}, tier ${tier}`,
+    `databases   ${databases.join(', ') || 'none in understudy.yml here; the live release says'}`,
+    `time        ${delivery} s to take the command, ${timeout} s each`,
+  ];
+}
