@@ -17,7 +17,7 @@ SO_ATTACH_REUSEPORT_CBPF, SO_DETACH_REUSEPORT_BPF = 51, 68
 BPF_RETURN_CONSTANT = 0x06
 LISTEN_FDS_START = 3
 UNACCEPTED = struct.Struct("24xI")  # of struct tcp_info: of a listening socket, tcpi_unacked is its queue
-HANDSHAKE_SECONDS, OLD_QUEUE_SECONDS = 0.3, 10
+HANDSHAKE_SECONDS, OLD_QUEUE_SECONDS = 0.1, 2
 
 
 def send_new_connections_to(group_member, sockets):
