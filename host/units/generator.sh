@@ -30,7 +30,6 @@ for settings in /etc/understudy/*.json; do
     mkdir -p "$out/$app.socket.d"
     printf '[Socket]\nService=%s\n' "$service" >"$out/$app.socket.d/live.conf"
     want "$app.socket" "$app.socket" sockets.target
-    [[ -n $live ]] || want "$app-pause.service" "$app-pause.service" multi-user.target
   fi
   want "understudy-boot@$app.service" understudy-boot@.service multi-user.target
   want "understudy-recover@$app.service" understudy-recover@.service multi-user.target
