@@ -1,5 +1,6 @@
 import { Document, type Scalar, visit } from 'yaml';
 import { compose, documentLimit, type HostOperation, hostOperations } from './compose.ts';
+import { pack } from './pack.ts';
 import { type DocumentParameter, documentParameters } from './parameters.ts';
 
 /** Where the template of the host documents is, from this repository's root. */
@@ -67,10 +68,27 @@ function resource(operation: HostOperation) {
   };
 }
 
-/** One host document: schema 2.2, one step that is named as the operation. */
+/**
+ * One host document: schema 2.2, one step that is named as the operation. Its script is there to be read, unless it is
+ * too large for that.
+ */
 export function content(operation: HostOperation) {
   const parameters: Record<string, DocumentParameter> = documentParameters[operation];
   const placeholders = Object.keys(parameters).map((name) => [name, `{{ ${name} }}`]);
+  const script = compose(operation, Object.fromEntries(placeholders));
+  const document = documentOf(operation, parameters, script);
+  return bytesOf(document) <= documentLimit
+    ? document
+    : checked(operation, documentOf(operation, parameters, pack(script)));
+}
+
+const bytesOf = (document: object): number => Buffer.byteLength(JSON.stringify(document));
+
+function documentOf(
+  operation: HostOperation,
+  parameters: Readonly<Record<string, DocumentParameter>>,
+  script: string,
+) {
   const document = {
     schemaVersion: '2.2',
     description: purposes[operation],
@@ -84,7 +102,7 @@ export function content(operation: HostOperation) {
         inputs: {
           timeoutSeconds: '{{ timeout }}',
           // Lines are joined by newlines, so one text that holds them is the same, and can be read here.
-          runCommand: [compose(operation, Object.fromEntries(placeholders))],
+          runCommand: [script],
         },
       },
     ],
@@ -94,11 +112,13 @@ export function content(operation: HostOperation) {
   if (foreign !== undefined) {
     throw new Error(`The document of ${operation} holds ${JSON.stringify(foreign)}; keep host/ in ASCII.`);
   }
-  const size = Buffer.byteLength(text);
-  if (size > documentLimit) {
-    throw new Error(`The document of ${operation} has ${size} bytes; SSM takes ${documentLimit}.`);
-  }
   return document;
+}
+
+function checked<Document extends object>(operation: HostOperation, document: Document): Document {
+  const size = bytesOf(document);
+  if (size <= documentLimit) return document;
+  throw new Error(`The document of ${operation} has ${size} bytes when packed; SSM takes ${documentLimit}.`);
 }
 
 /** Only names are substituted: `!Sub` in front of each. */
