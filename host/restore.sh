@@ -1,16 +1,251 @@
 #!/bin/bash
-# Puts a chosen backup back, or proves that it restores.
+# Puts a chosen backup back, or proves in a folder of its own that it restores: fetched by URLs that the request names, for this host
+# may not read backups. What was there is kept; what does not come up on it is put back.
 # shellcheck shell=bash disable=SC2154
 
 # include library/base.sh
 # include library/journal.sh
 # include library/result.sh
+# include library/watch.sh
 # include library/guard.sh
+# include library/leftover.sh
+# include library/release.sh
+# include library/sandbox.sh
+# include library/data.sh
+# include library/rehearsal.sh
+# include library/backup.sh
+# include library/health.sh
+# include library/switch.sh
+# include library/verify.sh
+# include library/restore.sh
 
 action=restore
+# As soon as the request is read: see know_request.
+short='' folder='' release=''
 
-# No operation is begun here, so a refusal is told at once.
-refuse() { tell_only refused "$@"; }
+# A backup that is bad and a drill that could not run are two different reds.
+exit_code_of() { # RESULT REASON
+  case $2 in
+  restored | verified) echo 0 ;;
+  backup-bad) echo 20 ;;
+  drill-could-not-run) echo 21 ;;
+  control-passed) echo 22 ;;
+  *) case $1 in reverted) echo 1 ;; refused) echo 2 ;; failed) echo 3 ;; *) echo 4 ;; esac ;;
+  esac
+}
 
-check_host
-tell_only refused drill-could-not-run 'This version of Understudy does not know restoring yet; nothing was done.'
+recognise() {
+  check_host
+  [[ $fence == none ]] || check_fence
+  if [[ $mode == restore ]]; then
+    check_units
+    check_firewall
+    check_socket
+  fi
+}
+
+# Only now, behind a socket that nobody else reads: checked alone first, before any user meets it.
+start_app() {
+  load_environment
+  if has_socket; then
+    switch_by_pause
+  else
+    expose
+  fi
+}
+
+check_public() {
+  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
+  has_fact answered || keep_fact answered "$(uptime_ms)"
+  be_alone 0
+  keep_restarts
+  keep_fact checked yes
+}
+
+settle_in() {
+  commit
+  start_workers
+  remove_staged
+}
+
+# The fields of the result that a restore adds: outcome HEALTHY RELEASE-NOW-LIVE
+outcome() {
+  local held answered spent=0 wait_ms=0 down_ms=0 manifest=$journal/manifest.json
+  held=$(fact held)
+  answered=$(fact answered)
+  if [[ -n $held ]]; then
+    spent=$((${answered:-$(uptime_ms)} - held))
+    ((spent >= 0)) || spent=0 # a boot lies in between
+    if has_socket; then wait_ms=$spent; else down_ms=$spent; fi
+  fi
+  whole_lines "$journal/levels.jsonl" | jq -cs --arg control "$(fact control)" '{levels: ., $control}' >"$journal/further"
+  [[ -f $manifest ]] || manifest=/dev/null
+  jq -nc --arg mode "$mode" --arg manifest "$([[ ! -f $journal/request.json ]] || manifest_key 2>/dev/null)" --slurpfile of "$manifest" --slurpfile levels <(whole_lines "$journal/levels.jsonl") \
+    --arg release "$2" --arg previous "$(fact previous)" --arg aside "$(fact aside)" --argjson healthy "$1" --argjson met "$(has_fact exposed && echo true || echo false)" \
+    --argjson wait_ms "$wait_ms" --argjson down_ms "$down_ms" '{$mode, $manifest, level: ([$levels[] | select(.verdict == "passed") | .level] | max // 0),
+      databases: ($of[0].databases // [] | length), rows: ([$of[0].databases[]?.tables[]] | add // 0), $release, $previous, $met, $healthy, $wait_ms, $down_ms, $aside}'
+}
+
+# A step failed: what was done is put back. Where even that fails, recovery tries again.
+give_up() {
+  local result reason sentence
+  result=$(failure result)
+  reason=$(failure reason)
+  sentence=$(failure sentence)
+  if [[ -z $reason ]]; then reason=$(usual_reason "$1"); fi
+  if [[ $excerpts == off ]]; then : >"$journal/excerpt"; fi
+  take_back now || exit 1
+  conclude_back "$result" "$reason" "$sentence"
+  exit 0
+}
+
+usual_reason() {
+  if is_full; then
+    echo no-room
+  else
+    case $1 in
+    start | check | settle) echo start-failed ;;
+    stop | exchange) echo switch-failed ;;
+    *) echo drill-could-not-run ;;
+    esac
+  fi
+}
+
+# What is there may be what is to be replaced because it is broken: then it is kept aside as it is, and no copy made.
+go_on_without_copy() {
+  case $(failure reason) in cancelled | timed-out) give_up "$1" ;; esac
+  keep_fact uncopied "$(failure sentence)"
+  remove_half
+  rm -f "$journal"/{failure,full}
+}
+
+# One that had begun and was not put right may still be, and would then undo what we do.
+refuse_beside() {
+  if [[ ! -f $1/line ]] && grep -q '"fact":"previous"' "$1/journal.jsonl"; then
+    finish refused busy "Operation ${1##*/} died on this host, and what it left could not be put right: see $1/log." "$(outcome false '')"
+    exit 0
+  fi
+}
+
+work() {
+  # systemd takes death by SIGTERM for a success, and then no recovery follows.
+  trap 'exit 143' TERM
+  install -d -m 0700 "$state/releases"
+  if ! take_host; then
+    finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host; nothing was changed." "$(outcome false '')"
+    return
+  fi
+  recover_others
+  keep_fact started "$(uptime_ms)"
+  keep_fact previous "$(live_release)"
+  keep_fact boot "$(</proc/sys/kernel/random/boot_id)"
+  step lock safely recognise
+  step request safely read_request
+  know_request
+  if [[ $mode == restore ]]; then step fits safely check_fits; fi
+  step room safely check_room
+  step fetch safely fetch_all
+  step integrity safely prove_level 3
+  step content safely prove_level 4
+  if [[ $control == on ]]; then step control safely prove_control; fi
+  if [[ $mode == verify ]]; then
+    finish_verified
+    return
+  fi
+  step code safely lay_code
+  step ready safely set_journal_modes
+  on_failure=go_on_without_copy step copy safely copy_present
+  step stop safely stop_app
+  step exchange exchange
+  step start start_app
+  step check check_public
+  step settle settle_in
+  finish_restored ''
+}
+
+# Not while another operation is at work, be it a backup: what it copies would be exchanged under its hands.
+take_host() { lock_host 0 || { [[ -z $(running_operation) ]] && lock_host 90; }; }
+
+finish_verified() {
+  remove_staged
+  finish 'done' verified "The backup $(manifest_key) restores, up to level 4: $(tell_content)." "$(outcome false '')"
+}
+
+finish_restored() {
+  local previous
+  previous=$(fact previous)
+  finish 'done' restored "The backup $(manifest_key) is in place: $(tell_content). Release $short is healthy on it$([[ -z $previous || $previous == "$short" ]] || echo ", in place of $previous").$(tell_kept)$1" \
+    "$(outcome true "$short")"
+}
+
+tell_content() {
+  of_manifest '"\(.databases | length) databases with \([.databases[].tables[]] | add // 0) rows, as they were at \(.copied / 1000 | floor | todate)"'
+}
+
+tell_kept() {
+  if [[ -n $(fact previous) ]]; then printf ' What was there before is in %s.' "$(fact aside)"; fi
+  if has_fact uncopied; then printf ' It could not be copied as a backup is, and lies there as it was: %s' "$(fact uncopied)"; fi
+}
+
+# Finishes this operation after its death. Before all files were exchanged, the old ones are put back; after it, the new ones
+# stay if the app is healthy on them. Nothing may start on a mixture: a boot waits for this.
+recover() {
+  local stage=$1 reason=interrupted stopped
+  if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
+    lock_host 60 || { say "recovery ($stage): another operation holds the host's lock" && exit 75; }
+  fi
+  # Whoever had the lock put this right meanwhile.
+  [[ ! -f $journal/line ]] || exit 0
+  drop_ballast
+  stopped=$(current_step)
+  # Its time counts from the boot that it ran in.
+  [[ $(fact boot) != "$(</proc/sys/kernel/random/boot_id)" ]] || (($(time_left_ms) > 0)) || reason=timed-out
+  say "recovery ($stage): died in step $stopped"
+  if [[ $mode == verify ]]; then reason=drill-could-not-run; fi
+  keep_fact interrupted "$stopped" || exit 74 # what cannot be written down is not begun
+  if [[ -f $journal/manifest.json ]]; then know_request; fi
+  if has_fact installed && ! has_fact undoing; then
+    [[ $stage == boot ]] || carry_on "$reason"
+  else
+    take_back "$stage" || exit 1
+    [[ $stage == boot ]] || conclude_back failed "$reason" "The operation died in step ${stopped:-none}."
+  fi
+}
+
+# Nobody else may have changed what is live since.
+carry_on() {
+  local now
+  now=$(live_release)
+  if [[ $now != "$short" ]]; then
+    finish unknown "$1" "The operation died in step $(fact interrupted), and another release is live since: ${now:-none}. Nothing was put back." "$(outcome false "$now")"
+  elif (await_carried); then
+    finish_restored ' It was interrupted after the exchange, and finished by recovery.'
+  else
+    keep_fact exposed "$(uptime_ms)"
+    take_back now || exit 1
+    conclude_back failed "$1" "The operation died after the exchange, and release $short is not healthy on the backup: $(failure sentence)"
+  fi
+}
+
+# Asked in a condition, where bash forgets `set -e`.
+await_carried() {
+  rm -f "$journal/failure"
+  stop_units "$app-alone@*.socket" "$app-alone@*.service"
+  systemctl daemon-reload
+  start_release "$short"
+  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
+  stop_holder
+  settle "$short" 0 || exit 1
+  settle_in || exit 1
+}
+
+case ${1:-watch} in
+watch)
+  if [[ ! -f $settings ]]; then
+    tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
+  fi
+  watch OnFailure="understudy-recover@$app.service"
+  ;;
+work) work ;;
+recover) recover "${2:-now}" ;;
+esac

@@ -54,10 +54,8 @@ back_up_database() { # USER SOURCE TARGET integrity_check|quick_check
 }
 
 # The fingerprint of one database's schema: schema_of USER FILE HOW (an URI's mode=rw, or immutable=1 for a copy).
-schema_of() {
-  query "$1" "$(database_uri "$2" "$3")" \
-    'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql; PRAGMA user_version;' | sha256sum | cut -d ' ' -f 1
-}
+schema_statements='SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql; PRAGMA user_version;'
+schema_of() { query "$1" "$(database_uri "$2" "$3")" "$schema_statements" | sha256sum | cut -d ' ' -f 1; }
 
 # Bytes of the app's data; the databases, which are copied three times, apart.
 data_bytes() {

@@ -162,6 +162,11 @@ export const reasons = {
     sentence: 'The backup is bad: it does not restore.',
     todo: 'Take an older backup that is proven; find out what damaged this one.',
   },
+  'restore-precondition': {
+    of: ['refused', ...halted],
+    sentence: 'What is to be restored, or where to, is not as it must be.',
+    todo: 'Mend what the sentence names; then restore again.',
+  },
   'drill-could-not-run': {
     of: ['refused', 'failed', 'unknown'],
     sentence: 'Whether the backup restores could not be tried.',
