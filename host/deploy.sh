@@ -23,27 +23,21 @@ backup=$state/backups/$operation
 copy=$state/rehearsal/$short
 
 check_room() {
-  local archive total databases need free
-  if is_on_host; then
-    archive=0
-  else
-    archive=$(store s3api head-object --bucket "$(setting bucket)" --key "releases/$app/$environment/$release.tar.gz" \
-      --query ContentLength --output text) ||
-      refuse download-failed "releases/$app/$environment/$release.tar.gz cannot be read from $(setting bucket)."
-  fi
-  keep_fact archive-bytes "$archive"
+  local total databases need free spare=''
   read -r total databases < <(data_bytes)
-  need=$((archive * 8 + total + databases * 3 + 64 * 1024 * 1024))
+  need=$((total + databases * 3 + 64 * 1024 * 1024))
   for place in "$home" "$home"/releases "$state" "$state"/{operations,releases,backups,rehearsal}; do
     [[ ! -e $place || -w $place ]] || refuse read-only "$place cannot be written: its volume is read-only."
   done
   for place in "$home" "$state"; do
     free=$(free_bytes "$place")
-    ((free >= need)) || refuse no-room "$place has $((free >> 20)) MiB free, and this release needs about $((need >> 20)) MiB."
+    ((free >= need)) || refuse no-room "$place has $((free >> 20)) MiB free, and a deploy needs about $((need >> 20)) MiB beside the release."
+    if [[ -z $spare ]] || ((free - need < spare)); then spare=$((free - need)); fi
   done
+  keep_fact spare-bytes "$spare" # for the release: see download
   check_memory
   lay_ballast
-  note "needs about $((need >> 20)) MiB of $((free >> 20)) MiB"
+  note "needs about $((need >> 20)) MiB of $((free >> 20)) MiB, beside the release"
 }
 
 # The rehearsal runs beside the live release: as much memory again must be there. Where it is not, a port that can be
@@ -113,8 +107,11 @@ check_public() {
 # Under its users for some seconds, it must not have died, and answer every check once more (attacks 1 and 2): only
 # then the workers go over to it.
 watch_users() {
-  local of=$app@$short.service until
+  local of=$app@$short.service until latest
   until=$(($(fact exposed) + $(watched_ms)))
+  # What was on its way to start when the socket became ours comes up after it: no verdict before that (attack 2).
+  latest=$(($(uptime_ms) + $(fact load-ms) + 200))
+  ((until >= latest)) || until=$latest
   while lives_on "$of" && (($(uptime_ms) < until)); do sleep 0.2; done
   if lives_on "$of"; then await_healthy public "$of" 10000; fi
   lives_on "$of" || fail_start "$of" 'was healthy, and ended soon after under its users'
@@ -183,6 +180,7 @@ work() {
     return
   fi
   if [[ ${data:-any} == same ]]; then step fits safely check_fits; fi
+  begin_environment
   step room safely check_room
   step download safely download
   step unpack safely unpack

@@ -13,8 +13,6 @@ action=prepare-host
 # embed units/app.socket as file_app_socket
 # embed units/app@.service as file_app_service
 # embed units/app-probe@.socket as file_probe_socket
-# embed units/app-alone@.service as file_alone_service
-# embed units/app-alone@.socket as file_alone_socket
 # embed units/app-rehearse@.service as file_rehearse_service
 # embed units/app-rehearse@.socket as file_rehearse_socket
 # embed units/app-pause.service as file_pause_service
@@ -33,6 +31,7 @@ action=prepare-host
 # embed units/generator.sh as file_generator
 # embed units/boot.sh as file_boot
 # embed units/recover.sh as file_recover
+# embed units/hold.py as file_hold
 # embed units/environment.sh as file_environment
 
 refuse_host() {
@@ -44,19 +43,20 @@ refuse_host() {
 
 check_tools() {
   local tool version
-  for tool in systemctl systemd-run jq curl sqlite3 aws flock setpriv tar gzip sha256sum nft ps nsenter logrotate; do
+  for tool in systemctl systemd-run jq curl sqlite3 aws flock setpriv python3 tar gzip sha256sum nft ps nsenter logrotate; do
     command -v "$tool" >/dev/null || refuse_host "The host lacks $tool."
   done
   version=$(systemctl --version | head -n 1 | cut -d ' ' -f 2)
   ((${version%%[.~-]*} >= 250)) || refuse_host "The host has systemd $version; 250 or later is needed."
+  [[ -e /proc/sys/net/ipv4/tcp_migrate_req ]] || refuse_host "The host has Linux $(uname -r); 5.14 or later is needed."
   aws s3api put-object --bucket b --key k --if-none-match '*' --generate-cli-skeleton >/dev/null 2>&1 || refuse_host \
     "The host's aws ($(aws --version 2>&1 | cut -d ' ' -f 1)) has no 'put-object --if-none-match': install version 2.18 or later, or 1.35."
 }
 
 # An app named shop-worker would take the units of the workers of shop.
 check_name() {
-  [[ ! $app =~ ^understudy(-|$)|-(alone|probe|rehearse|worker|pause)$ ]] || refuse_host \
-    'The name of an app may not be or begin with understudy, nor end in -alone, -probe, -rehearse, -worker or -pause: its units would be those of another.'
+  [[ ! $app =~ ^understudy(-|$)|-(probe|rehearse|worker|pause)$ ]] || refuse_host \
+    'The name of an app may not be or begin with understudy, nor end in -probe, -rehearse, -worker or -pause: its units would be those of another.'
 }
 
 check_place() {
@@ -143,6 +143,7 @@ lay_files() {
   local kept units=/etc/systemd/system
   lay_file "$installed/boot" 0755 file_boot
   lay_file "$installed/recover" 0755 file_recover
+  lay_file "$installed/hold" 0755 file_hold
   lay_file "$installed/environment" 0755 file_environment
   lay_file /etc/systemd/system-generators/understudy 0755 file_generator
   lay_file "$installed/firewall" 0755 file_firewall
@@ -171,8 +172,6 @@ lay_files() {
   lay_file "$units/$app.socket" 0644 file_app_socket
   lay_file "$units/$app-pause.service" 0644 file_pause_service
   lay_file "$units/$app-probe@.socket" 0644 file_probe_socket
-  lay_file "$units/$app-alone@.service" 0644 file_alone_service
-  lay_file "$units/$app-alone@.socket" 0644 file_alone_socket
   lay_file "$units/$app-rehearse@.socket" 0644 file_rehearse_socket
 }
 
@@ -234,7 +233,7 @@ stop_old_workers() {
 # Under `restart` the app binds the port itself, so systemd lets go of it.
 drop_sockets() {
   local name units=/etc/systemd/system
-  for name in "$app-"{probe,alone,rehearse}@.socket "$app-alone@.service" "$app-pause.service" "$app.socket"; do
+  for name in "$app-"{probe,rehearse}@.socket "$app-pause.service" "$app.socket"; do
     [[ -e $units/$name ]] || continue
     systemctl stop "${name/@./@*.}"
     rm -f "$units/$name"
@@ -260,7 +259,7 @@ raise_socket() {
   # A socket does not start beside a service that it is to start.
   systemctl stop "$app.socket" "$app-pause.service" "$app-probe@*.socket" "$app@*.service"
   systemctl start "$app.socket"
-  if [[ -n $live ]]; then systemctl start --no-block "$app@$live.service"; fi
+  if [[ -n $live ]]; then systemctl start --no-block "$app@$live.service"; else systemctl start "$app-pause.service"; fi
   keep_fact changed "$app.socket"
 }
 

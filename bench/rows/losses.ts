@@ -159,7 +159,7 @@ export function waitFigure(
     return atMost(longest, (5 * met.p99BeforeMs) / 1000, seconds, { name, note, bars });
   }
   const note =
-    'by `pause` the new release is started twice while requests wait: alone on its probe, where it is checked before it may have the port (rule 10 of docs/attacks.md), and then on the port; so the wait is about twice the load time, and what the host script does meanwhile';
+    'requests wait from the end of the old release until the new one was checked on its probe: its load, and what the host script does meanwhile; the peers let users in unchecked';
   return atMost(longest, loadSeconds + 1, seconds, { name, note, bars });
 }
 

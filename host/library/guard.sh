@@ -43,9 +43,9 @@ tell_thief() {
 check_units() {
   local name units=("$app@.service" "$app-rehearse@.service" "$app-worker@.service" "understudy-recover@.service" "understudy-boot@.service")
   if has_socket; then
-    units+=("$app.socket" "$app-pause.service" "$app-probe@.socket" "$app-alone@.service" "$app-alone@.socket" "$app-rehearse@.socket")
+    units+=("$app.socket" "$app-pause.service" "$app-probe@.socket" "$app-rehearse@.socket")
   fi
-  for name in "${units[@]/#//etc/systemd/system/}" "$installed"/{boot,recover,environment} /etc/systemd/system-generators/understudy; do
+  for name in "${units[@]/#//etc/systemd/system/}" "$installed"/{boot,recover,environment,hold} /etc/systemd/system-generators/understudy; do
     [[ -e $name ]] || refuse not-prepared "$name is missing on this host: an operator sends $app-prepare-host, which lays it down."
   done
 }

@@ -22,8 +22,12 @@ await_process() {
   done
 }
 
-# The last lines of a unit, for people; a journal that cannot be read changes no verdict.
-keep_excerpt() { journalctl --unit "$1" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true; }
+# The last lines of a unit, for people; a journal that cannot be read changes no verdict. What a process said right
+# before its end may still be on its way into it.
+keep_excerpt() {
+  timeout 10 journalctl --sync || true
+  journalctl --unit "$1" --output cat --lines 40 --no-pager >"$journal/excerpt" 2>/dev/null || true
+}
 
 fail_start() {
   keep_excerpt "$1"
@@ -93,7 +97,6 @@ socket_inodes() {
 probe_path() {
   case $1 in
   "$app-rehearse@"*) echo "$runtime/rehearse-$(behind_at "$1").sock" ;;
-  "$app-alone@"*) echo "$runtime/alone-$(behind_at "$1").sock" ;;
   *) echo "$runtime/probe-$(behind_at "$1").sock" ;;
   esac
 }

@@ -10,14 +10,15 @@ put_back() {
   if [[ $stage == now ]]; then
     stop_hook || say "$hook_unit does not end"
     stop_rehearsal
-    stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
   fi
   # Before the new one stops: the socket starts what `current` names.
   if [[ $(live_release) == "$short" && $previous != "$short" ]]; then
     if [[ -n $previous ]]; then point_current "$previous"; else rm "$home/current"; fi
     if [[ $stage == now ]]; then systemctl daemon-reload; fi
   fi
-  if [[ $stage == now ]] && has_fact exposed; then take_public_back "$previous"; fi
+  if [[ $stage == now ]]; then
+    if has_fact exposed; then take_public_back "$previous"; else stop_release "$short"; fi
+  fi
   if data_is_to_go_back "$stage"; then put_data_back; fi
   remove_copy
   if [[ $stage == now ]]; then
@@ -32,6 +33,8 @@ put_back() {
 data_is_to_go_back() {
   local -a boots
   has_fact kept && has_fact migrating && ! has_fact exposed && ! has_fact data-back && ! has_fact data-left || return 1
+  # Should the holder have died, users met what has the port's socket.
+  [[ $1 == boot ]] || ! has_socket || is_running "$app-pause.service" || return 1
   boots=("$(fact boot)" "$(</proc/sys/kernel/random/boot_id)")
   case $1 in
   boot) [[ -f $state/boots && $(tail -n 2 "$state/boots") == "${boots[0]}"$'\n'"${boots[1]}" ]] ;;
@@ -56,14 +59,13 @@ conclude_put_back() {
   if has_fact data-left; then
     sentence+=" The data could not be put back (a full disk, or a hook that does not end) and is as the migration left it; as it was before, it is in $backup/kept."
   fi
+  if [[ -n $previous ]]; then stop_holder; fi # without one, requests go on waiting
   if [[ -n $previous ]] && ! (verify_old "$previous"); then
-    stop_holder
     finish failed "$reason" "$sentence Release $previous was put back, but is not healthy: $(failure sentence)" "$(outcome false "$previous")"
     return
   fi
-  stop_holder
   seconds=$(fact load-ms)
-  if has_fact exposed && ! settle "$previous" "$(seconds_of "$((${seconds:-1000} + 200))")"; then
+  if { has_fact exposed || has_fact held; } && ! settle "$previous" "$(seconds_of "$((${seconds:-1000} + 200))")"; then
     finish unknown "$reason" "$sentence Another release's unit keeps coming up on this host." "$(outcome false "$previous")"
   elif has_fact data-left; then
     finish failed "$reason" "$sentence${previous:+ Release $previous serves on it.}" "$(outcome "$([[ -n $previous ]] && echo true || echo false)" "$previous")"
@@ -137,8 +139,8 @@ finish_forward() {
 # Asked in a condition, where bash forgets `set -e`.
 await_forward() {
   rm -f "$journal/failure"
-  await_healthy public "$app@$short.service" "$(start_timeout_ms "$short")"
   stop_holder
+  await_healthy public "$app@$short.service" "$(start_timeout_ms "$short")"
   settle "$short" 0 || exit 1
   start_workers || exit 1
 }

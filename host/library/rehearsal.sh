@@ -16,7 +16,7 @@ rehearse_migrate() {
 
 rehearse() {
   local began
-  load_environment
+  await_environment
   began=$(uptime_ms)
   if has_socket; then systemctl start "$app-rehearse@$short.socket"; fi
   systemctl start --no-block "$app-rehearse@$short.service"
@@ -39,6 +39,13 @@ stop_rehearsal() {
   stop_units "$app-rehearse@$short.socket" "$app-rehearse@$short.service"
 }
 
-load_environment() {
-  "$installed/environment" "$app" || note 'Parameter Store did not answer: the environment is as it was'
+# Parameter Store takes as long to ask as a release to be fetched: it is asked meanwhile.
+begin_environment() {
+  rm -f "$journal/environment"
+  { if "$installed/environment" "$app" >&2; then echo loaded; else echo failed; fi >"$journal/environment"; } 9>&- &
+}
+
+await_environment() {
+  until [[ -s $journal/environment ]] || (($(time_left_ms) <= 0)); do sleep 0.05; done
+  [[ $(cat "$journal/environment") == loaded ]] || note 'Parameter Store did not answer: the environment is as it was'
 }

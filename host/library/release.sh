@@ -38,11 +38,20 @@ keep_description() {
 is_on_host() { [[ -f $state/releases/$short.json ]]; }
 
 download() {
-  local found
+  local found key=releases/$app/$environment/$release.tar.gz most size
   if is_on_host; then note 'is on this host already' && return; fi
-  store_seconds=$(($(time_left_ms) / 1000)) store s3api get-object --bucket "$(setting bucket)" \
-    --key "releases/$app/$environment/$release.tar.gz" "$journal/release.tar.gz" >/dev/null ||
-    refuse download-failed "releases/$app/$environment/$release.tar.gz could not be fetched from $(setting bucket)."
+  most=$(($(fact spare-bytes) / 8 / 1024)) # KiB: unpacked it takes several times that
+  (
+    trap '' XFSZ # a write beyond it fails, and is told
+    ulimit -f "$most"
+    store_seconds=$(($(time_left_ms) / 1000)) store s3api get-object --bucket "$(setting bucket)" --key "$key" \
+      "$journal/release.tar.gz" >/dev/null
+  ) || {
+    size=$(stat --format=%s "$journal/release.tar.gz" 2>/dev/null || echo 0)
+    ((size / 1024 < most)) ||
+      refuse no-room "$home has no room for $key: its archive is larger than $((most >> 10)) MiB, an eighth of what is free beside the data's copies."
+    refuse download-failed "$key could not be fetched from $(setting bucket)."
+  }
   found=$(sha256sum <"$journal/release.tar.gz" | cut -d ' ' -f 1)
   [[ $found == "$release" ]] || refuse bad-digest "The archive's SHA-256 is $found, not $release: it is not the release."
 }
@@ -130,8 +139,7 @@ commit() {
     --argjson parameters "$(versions)" '. + {$schema, $deployed, $databases, $parameters}' "$state/releases/$short.json" | write_whole "$state/releases/$short.json"
   point_current "$short"
   systemctl daemon-reload
-  # Until the reload the socket's service was the old release, and what was on its way to start comes up after it.
-  be_alone "$(seconds_of "$(($(fact load-ms) + 200))")"
+  be_alone 0
 }
 
 present_databases() {

@@ -62,6 +62,10 @@ switch() {
 # From here on users may meet the new release.
 expose() {
   keep_fact exposed "$(uptime_ms)"
+  start_new
+}
+
+start_new() {
   start_release "$short"
   await_process public "$app@$short.service" "$(($(uptime_ms) + $(start_timeout_ms)))"
 }
@@ -74,16 +78,21 @@ switch_by_overlap() {
   if [[ -n $(fact previous) ]]; then stop_release "$(fact previous)"; fi
 }
 
+# The new release has the port's socket, but whoever comes waits with the holder until the probe has answered.
 switch_by_pause() {
-  systemctl start "$app-alone@$short.socket"
-  systemctl start --no-block "$app-alone@$short.service"
-  await_healthy probe "$app-alone@$short.service" "$(start_timeout_ms)"
-  stop_units "$app-alone@$short.socket" "$app-alone@$short.service"
-  expose
+  if users_wait_apart; then start_new; else expose; fi
   await_healthy probe "$app@$short.service" "$(start_timeout_ms)"
   keep_restarts
   keep_fact answered "$(uptime_ms)"
+  has_fact exposed || keep_fact exposed "$(uptime_ms)"
   systemctl stop "$app-pause.service"
+}
+
+# False when users wait at the port itself, who then meet whatever starts: an old release that hung did not fetch them.
+users_wait_apart() {
+  local waiting
+  waiting=$(ss --no-header --listening --tcp --numeric --processes "sport = :$(setting port)" | awk '/"systemd"/ {print $2}')
+  systemctl --quiet is-active "$app-pause.service" && [[ $waiting == 0 ]]
 }
 
 # True when no other release's unit is up, now and after the given seconds; stops those that are.

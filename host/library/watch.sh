@@ -37,7 +37,7 @@ start_unit() {
   # Two watchers at once: the second finds the unit there, and waits for it as the first does.
   systemd-run --quiet --unit="$unit" --description="Understudy: $action $app" --collect \
     --property=KillMode=control-group --property=RuntimeMaxSec="$((work_seconds + reserve_seconds / 2))" --property=TimeoutStopSec=10 \
-    --property=StandardOutput=append:"$journal/log" --property=StandardError=append:"$journal/log" \
+    --property=Nice=5 --property=StandardOutput=append:"$journal/log" --property=StandardError=append:"$journal/log" \
     "${properties[@]}" /bin/bash "$journal/script" work </dev/null >&2 || is_running "$unit"
 }
 

@@ -49,6 +49,7 @@ start_live() {
   local worker units=()
   if [[ $(jq -r .switch "/etc/understudy/$app.json") != restart || -e /etc/systemd/system/$app@$1.service.d/socket.conf ]]; then
     units=("$app.socket")
+    [[ -n $1 ]] || units+=("$app-pause.service") # before the first release, users wait where none meets it unchecked
   fi
   if [[ -n $1 ]]; then
     units+=("$app@$1.service")

@@ -26,7 +26,7 @@ const patience = 600_000;
  * The moment at which the schedule in AWS comes round: the association of infra/backup.yaml runs, with nothing of GitHub
  * in it. Gives what became of it on each instance, once all have ended.
  */
-async function playNight(cloud: Cloud, { app, environment }: Of): Promise<NightOnInstance[]> {
+export async function playNight(cloud: Cloud, { app, environment }: Of): Promise<NightOnInstance[]> {
   const ssm = new SSMClient(operatorClient(cloud));
   const name = `${app}-${environment}-backup`;
   const { Associations: found = [] } = await ssm.send(

@@ -27,7 +27,11 @@ export function bootMachine(plan: MachinePlan): ProcessIdentity {
     detached: true,
     stdio: ['ignore', log, log],
     // The machine's own systemd must not take our surroundings for its own (NOTIFY_SOCKET, LISTEN_FDS, …).
-    env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' },
+    env: {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      // A machine sets its own network's sysctls.
+      SYSTEMD_NSPAWN_API_VFS_WRITABLE: 'network',
+    },
   });
   closeSync(log);
   child.unref();

@@ -77,6 +77,17 @@ function chatmrptUsers(): Users {
   return { first: health, next: (number) => (number % 3 === 0 ? upload(marks(number)) : health) };
 }
 
+/** The same people, when all that they do is to write. */
+function issoWriters(): Users {
+  const { first, next } = issoUsers();
+  return { first, next: (number) => next(number * 3) };
+}
+
+function chatmrptWriters(): Users {
+  const { first, next } = chatmrptUsers();
+  return { first, next: (number) => next(number * 3) };
+}
+
 /** What an app promises to answer: a check of its understudy.yml. */
 export interface Promised {
   readonly path: string;
@@ -109,6 +120,8 @@ function shopReaders(): Users {
 export const usersOf: Readonly<Record<string, () => Users>> = {
   isso: issoUsers,
   chatmrpt: chatmrptUsers,
+  'isso-writers': issoWriters,
+  'chatmrpt-writers': chatmrptWriters,
   shop: shopUsers,
   'shop-readers': shopReaders,
 };

@@ -1,9 +1,11 @@
+import { backupUnderWrites } from './backup-under-writes.ts';
 import { badReleasesUnderLoad } from './bad-releases.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { fleet } from './fleet.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
 import { lostInstance } from './lost-instance.ts';
+import { nightWithoutGitHub } from './night.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
 import { samePushAgain } from './same-push-again.ts';
 import type { Scene } from './scene.ts';
@@ -22,4 +24,6 @@ export const scenes: readonly Scene[] = [
   fleet,
   interruptedRuns,
   restartWithSecrets,
+  backupUnderWrites,
+  nightWithoutGitHub,
 ];

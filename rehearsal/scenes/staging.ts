@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../src/config/config.ts';
 import { type Cloud, describeHost } from '../cloud/cloud.ts';
 import { ensureHosts } from '../cloud/enrol.ts';
 import { readPlace } from '../cloud/place.ts';
 import { provision } from '../cloud/provision.ts';
 import type { HostView } from '../hosts/hosts.ts';
-import { gather } from '../load/crowd.ts';
+import { type Gathering, gather } from '../load/crowd.ts';
 import type { LoadReport, Sample } from '../load/load.ts';
 import { usersOf } from '../load/users.ts';
-import { type Run, runWorkflow } from '../runner/runner.ts';
+import { type Run, runWorkflow, type Trigger } from '../runner/runner.ts';
 import { Account } from './account.ts';
 import { Host } from './host.ts';
 import { type DeployRecord, type Recording, recordDeploys } from './recording.ts';
@@ -115,22 +116,42 @@ export class Staging {
     this.takeRecording();
   }
 
-  async #play(attempt: { runId?: number; attempt?: number }, interruption: Interruption): Promise<Run> {
-    const { cancel, ...rest } = interruption;
-    const signals = [this.#stop, cancel].filter((signal) => signal !== undefined);
-    const startMs = Date.now();
-    const run = await runWorkflow(this.cloud, {
-      repository: this.repository.name,
-      folder: this.repository.folder,
-      event: 'push',
-      ref: 'refs/heads/main',
-      signal: AbortSignal.any(signals),
-      ...attempt,
-      ...rest,
+  /** Plays a press on "Run workflow" of one of its workflows. */
+  dispatch(workflow: string, interruption: Interruption = {}): Promise<Run> {
+    return this.#run({ event: 'workflow_dispatch', workflow }, interruption);
+  }
+
+  /** Plays a workflow while users do nothing but write, so many times a second; returns the run and what they met. */
+  async dispatchUnderWrites(workflow: string, rate: number): Promise<{ run: Run; load: LoadReport }> {
+    const writers = { asks: `${this.app}-writers`, rate };
+    return this.#underLoad(writers, async () => {
+      // Some of what they write is there before.
+      await sleep(3_000);
+      return this.dispatch(workflow);
     });
+  }
+
+  async #play(attempt: { runId?: number; attempt?: number }, interruption: Interruption): Promise<Run> {
+    const startMs = Date.now();
+    const run = await this.#run({ event: 'push', ...attempt }, interruption);
     const played = { run, startMs, endMs: Date.now() };
     this.#deploys.push(...(await recordDeploys(this.account.s3, this.app, played)));
     return run;
+  }
+
+  #run(
+    event: Pick<Trigger, 'event' | 'workflow' | 'runId' | 'attempt'>,
+    { cancel, ...rest }: Interruption,
+  ): Promise<Run> {
+    const signals = [this.#stop, cancel].filter((signal) => signal !== undefined);
+    return runWorkflow(this.cloud, {
+      repository: this.repository.name,
+      folder: this.repository.folder,
+      ref: 'refs/heads/main',
+      signal: AbortSignal.any(signals),
+      ...event,
+      ...rest,
+    });
   }
 
   /** What users met and what was deployed since this was asked last. */
@@ -143,13 +164,18 @@ export class Staging {
 
   /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
   async pushUnderLoad(): Promise<{ run: Run; load: LoadReport }> {
-    const crowd = await gather(this.cloud, {
-      url: `http://${this.host.address}:${this.#config.service.listen}`,
-      asks: this.app in usersOf ? this.app : this.#config.checks,
-      rate: REQUESTS_A_SECOND,
-    });
+    const asks = this.app in usersOf ? this.app : this.#config.checks;
+    return this.#underLoad({ asks, rate: REQUESTS_A_SECOND }, () => this.push());
+  }
+
+  async #underLoad(
+    users: Omit<Gathering, 'url'>,
+    play: () => Promise<Run>,
+  ): Promise<{ run: Run; load: LoadReport }> {
+    const url = `http://${this.host.address}:${this.#config.service.listen}`;
+    const crowd = await gather(this.cloud, { url, ...users });
     try {
-      const run = await this.push();
+      const run = await play();
       const load = await crowd.leave();
       this.#requests.push(...load.samples);
       return { run, load };

@@ -3,8 +3,8 @@ import type { LoadReport } from '../load/load.ts';
 import type { Job, Run } from '../runner/runner.ts';
 import type { Outcome } from './scene.ts';
 
-/** What `deploy-staging` says in its output `result`. */
-export interface DeployResult {
+/** What an action says in its output `result`. */
+export interface ActionResult {
   readonly result: string;
   readonly reason: string;
   readonly sentence: string;
@@ -16,11 +16,13 @@ export interface DeployResult {
     readonly met?: boolean;
     readonly wait_ms?: number;
     readonly down_ms?: number;
+    /** The key of the manifest of a backup. */
+    readonly manifest?: string;
   }[];
 }
 
-/** The job of our reusable workflow that builds the release, or that deploys it. */
-export function jobOf(run: Run, name: 'build' | 'deploy'): Job {
+/** A job of one of our reusable workflows. */
+export function jobOf(run: Run, name: 'build' | 'deploy' | 'backup'): Job {
   const job = run.jobs.find((candidate) => candidate.name.endsWith(`/ ${name}`));
   assert.ok(job, `the run has no job "${name}":\n${run.log.slice(-4000)}`);
   return job;
@@ -32,9 +34,14 @@ export function assertConclusion(run: Run, expected: Run['conclusion']): void {
 }
 
 /** The result that the deploy job gave as its output. */
-export function deployResult(run: Run): DeployResult {
-  const text = jobOf(run, 'deploy').outputs['result'];
-  assert.ok(text, `the deploy job gave no result:\n${run.log.slice(-4000)}`);
+export function deployResult(run: Run): ActionResult {
+  return resultOf(run, 'deploy');
+}
+
+/** The result that a job gave as its output. */
+export function resultOf(run: Run, name: 'deploy' | 'backup'): ActionResult {
+  const text = jobOf(run, name).outputs['result'];
+  assert.ok(text, `the job ${name} gave no result:\n${run.log.slice(-4000)}`);
   return JSON.parse(text);
 }
 
@@ -71,14 +78,20 @@ export function outcomeOf({ apiCalls, note, ...played }: Seen): Outcome {
 
 /** What a scene of several deploys saw. */
 export function outcomeOfSeveral(played: readonly Played[], apiCalls: number, note: string): Outcome {
-  const loads = played.flatMap(({ load }) => load ?? []);
+  return {
+    ...metBy(played.flatMap(({ load }) => load ?? [])),
+    apiCalls,
+    summary: played.map(({ run }) => jobOf(run, 'deploy').summary).join('\n'),
+    note,
+  };
+}
+
+/** What all the users of a scene met. */
+export function metBy(loads: readonly LoadReport[]): Pick<Outcome, 'requests' | 'lost' | 'worstLatencyMs'> {
   return {
     requests: loads.reduce((sum, { requests }) => sum + requests, 0),
     lost: loads.reduce((sum, { lost }) => sum + lost, 0),
     worstLatencyMs:
       loads.length === 0 ? null : Math.max(...loads.map(({ worstLatencyMs }) => worstLatencyMs)),
-    apiCalls,
-    summary: played.map(({ run }) => jobOf(run, 'deploy').summary).join('\n'),
-    note,
   };
 }

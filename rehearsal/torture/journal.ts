@@ -11,7 +11,7 @@ export interface Point {
 const pausing = [
   ...['lock', 'room', 'download', 'unpack', 'prepare', 'backup', 'copy', 'rehearse-migrate', 'rehearse'],
   ...['schema', 'hold', 'hold:held', 'hold:kept', 'migrate', 'migrate:migrating', 'migrate:migrated'],
-  ...['switch', 'switch:exposed', 'switch:answered', 'check', 'check:checked', 'current', 'watch', 'prune'],
+  ...['switch', 'switch:answered', 'switch:exposed', 'check', 'check:checked', 'current', 'watch', 'prune'],
 ];
 const overlapping = pausing.filter((point) => !point.startsWith('hold') && point !== 'switch:answered');
 

@@ -39,7 +39,7 @@ export const shortages: readonly Fault[] = [
     points: at('room'),
     arrange: shell(fill(20_000)),
     mend: shell(free),
-    expected: () => refused('no-room', /has \d+ MiB free, and this release needs about \d+ MiB/),
+    expected: () => refused('no-room', /has \d+ MiB free, and a deploy needs about \d+ MiB/),
     readersOnly: true,
   },
   {

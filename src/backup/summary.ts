@@ -33,7 +33,6 @@ export function describeBackup({ key, manifest }: Stored, { listed, earlier }: H
 
 function factsOf(key: string, manifest: Manifest): string {
   const { raw, packed, rows } = totalsOf(manifest);
-  const phases = manifest.phases.map(({ name, ms }) => `${name} ${inSeconds(ms)}`).join(', ');
   const { files, code: release } = manifest;
   const held = [
     `${manifest.databases.length} ${manifest.databases.length === 1 ? 'database' : 'databases'}`,
@@ -47,7 +46,6 @@ function factsOf(key: string, manifest: Manifest): string {
     ['Size', `${inBytes(raw)}, packed ${inBytes(packed)}`],
     ['Rows', rows.toLocaleString('en')],
     ['Longest hold of a writer', inSeconds(manifest.hold_ms)],
-    ...(phases ? [['Time', escapeMarkdown(phases)] as [string, string]] : []),
   ];
   const [head = ['', ''], ...rest] = facts.map(([name, value]) => [`**${name}**`, value]);
   return table(head, rest);

@@ -49,7 +49,7 @@ function distinct<Element extends z.core.SomeType>(element: Element, atMost: num
 
 const environmentName = /^[a-z][a-z0-9-]{1,19}$/;
 // The units of such an app would be those of another, or ours: prepare-host refuses it as well.
-const appName = /^(?!understudy(-|$))(?!.*-(alone|probe|rehearse|worker|pause)$)[a-z][a-z0-9-]{1,19}$/;
+const appName = /^(?!understudy(-|$))(?!.*-(probe|rehearse|worker|pause)$)[a-z][a-z0-9-]{1,19}$/;
 const userName = /^(?!root$|understudy-build$|.*-rehearse$)[a-z][a-z0-9-]{0,30}$/;
 const workerName = /^[a-z][a-z0-9-]{0,19}$/;
 const bucketName = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
@@ -253,7 +253,7 @@ export const schema = key(
   z.strictObject({
     app: key(
       matching(appName),
-      'The name of the app: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter; not understudy nor beginning with understudy-, nor ending in -alone, -probe, -rehearse, -worker or -pause, which units of ours have.',
+      'The name of the app: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter; not understudy nor beginning with understudy-, nor ending in -probe, -rehearse, -worker or -pause, which units of ours have.',
       'chatmrpt',
     ),
     region: key(matching(regionName), 'The AWS region: its code.', 'us-east-2'),

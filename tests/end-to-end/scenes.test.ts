@@ -38,6 +38,7 @@ afterAll(async () => {
 describe('a push reaches staging through the workflow', () => {
   // The others take minutes, and play in the rehearsal alone.
   const played = ['first-deploy', 'overlap', 'pause', 'incident', 'same-push', 'interrupted', 'restart'];
+  played.push('backup', 'night');
   test.each(scenes.filter(({ key }) => played.includes(key)).map((scene) => [scene.name, scene] as const))(
     '%s',
     async (_, scene) => {
@@ -46,7 +47,7 @@ describe('a push reaches staging through the workflow', () => {
       expect(recordings.flatMap((recording) => recording.requests)).toHaveLength(requests);
       const deploys = recordings.flatMap((recording) => recording.deploys);
       // One that is refused, or whose runner dies, tells no step of its host.
-      expect(Math.max(...deploys.map(({ steps }) => steps.length))).toBeGreaterThan(0);
+      expect(deploys.length === 0 || deploys.some(({ steps }) => steps.length > 0)).toBe(true);
     },
     300_000,
   );

@@ -234,7 +234,7 @@ export class Host {
   /** The units of releases that are up, sorted. */
   async units(): Promise<string[]> {
     const list = await this.shell(
-      `systemctl list-units --plain --no-legend --state=active,activating,reloading '${app}@*' '${app}-alone@*' '${app}-rehearse@*' '${app}-pause*'`,
+      `systemctl list-units --plain --no-legend --state=active,activating,reloading '${app}@*' '${app}-rehearse@*' '${app}-pause*'`,
     );
     return list
       .split('\n')

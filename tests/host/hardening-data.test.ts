@@ -103,6 +103,17 @@ describe('what fails on the way', () => {
     expect(steps.at(-1)).toMatchObject({ name: 'hold', ok: false });
   });
 
+  test('a holder that is killed lets users meet what is checked, so the data is not put back under them', async () => {
+    const killed = "rehearsal or os.system('touch /tmp/loading; sleep 2') or os._exit(3)";
+    const operation = host.operation();
+    const release = await host.store({ version: 'bared', migrate: addTable('bared'), atImport: killed });
+    const running = host.deployStored(release, { operation });
+    await host.until('test -e /tmp/loading');
+    await host.shell('systemctl kill --signal=KILL shop-pause.service');
+    expect(await running).toMatchObject({ result: 'reverted', reason: 'start-failed', previous: live });
+    expect(await host.sql('.dump')).toContain('bared');
+  });
+
   test('a copy of the files that has no room is not rehearsed on', async () => {
     await host.shell(
       `head -c 1000000 /dev/urandom >/srv/shop/shared/big; chown shop: /srv/shop/shared/big; mount -t tmpfs -o size=128k,mode=711 tmpfs ${state}/rehearsal`,

@@ -49,7 +49,7 @@ describe('an operation killed with -9', () => {
     ['migrate', hook, { version: 'm', migrate: liveOnly(`${addTable('half')}\nsleep 60`) }],
     [
       'switch',
-      'systemctl is-active shop-alone@*',
+      `systemctl list-units --plain --no-legend 'shop@*' | grep --invert-match "$(basename "$(readlink /srv/shop/current)")"`,
       { version: 'w', migrate: addTable('whole'), atImport: onlyLive },
     ],
   ];
@@ -97,7 +97,8 @@ describe('an operation killed with -9', () => {
 describe('an operation killed between two commands of its switch by pause', () => {
   test.each([
     ['the old one has lost its probe and still runs', `stop shop@`, false],
-    ['the new one is about to get the port', 'start --no-block shop@', true],
+    ['the new one is about to start', 'start --no-block shop@', false],
+    ['the new one is about to meet its users', 'stop shop-pause', true],
   ])('when %s', async (_, words, met) => {
     const before = await host.sql('.dump');
     await host.shell(holdAt(words));

@@ -41,6 +41,31 @@ test('by pause, a release that fails on the live data is met by nobody, and no r
   expect(await missing(seen)).toEqual([]);
 });
 
+/** Notes on the host's disk that the live release was started. */
+const noteStart = "rehearsal or open('/srv/shop/shared/starts', 'a').write('s')";
+
+test('by pause, a release is started once: while it is checked, users wait apart', async () => {
+  await host.deploy({ version: 'started once', atImport: noteStart });
+  expect(await host.shell('cat /srv/shop/shared/starts')).toBe('s');
+});
+
+test('by pause, those whom a release that hangs did not fetch meet the next one at once, and it is known', async () => {
+  const [hanging = ''] = await host.units();
+  await host.shell(`systemctl kill --signal=STOP ${hanging}`);
+  const waiting = [1, 2, 3].map(() => host.health());
+  const running = host.deploy({ version: 'bad', health: 'html when live', migrate: addTable('hung') });
+  await host.until(`systemctl show -p ActiveState --value ${hanging} | grep deactivating`);
+  await host.shell(`systemctl kill --signal=KILL ${hanging}`);
+  expect(await running).toMatchObject({
+    result: 'reverted',
+    reason: 'check-failed',
+    met: true,
+    healthy: true,
+  });
+  expect(await Promise.all(waiting)).toContainEqual(expect.stringContaining('<html>'));
+  expect(await host.sql('.tables')).toContain('hung');
+});
+
 test('by overlap, nobody waits and no request is lost', async () => {
   await host.prepare({ switch: 'overlap' });
   const load = host.load();
@@ -48,7 +73,7 @@ test('by overlap, nobody waits and no request is lost', async () => {
   const seen = await load.stop();
   expect(result).toMatchObject({ result: 'done', reason: 'deployed', wait_ms: 0 });
   expect(seen.lost).toEqual({});
-  expect(Object.keys(seen.answered).sort()).toEqual(['2', '4']);
+  expect(Object.keys(seen.answered).sort()).toEqual(['4', 'started once']);
   expect(await missing(seen)).toEqual([]);
 });
 

@@ -422,7 +422,7 @@ function fits(
   const paths = [...data.databases, ...data.include, ...data.exclude];
   return (
     faultsInParameters('prepare-host', values).length === 0 &&
-    !/^understudy(-|$)|-(alone|probe|rehearse|worker|pause)$/.test(app) &&
+    !/^understudy(-|$)|-(probe|rehearse|worker|pause)$/.test(app) &&
     service.listen >= 1024 &&
     service.listen <= 65_535 &&
     counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
