@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 import { ConfigurationError } from '../../../src/action/errors.ts';
 import type { Config, Environment } from '../../../src/config/config.ts';
-import { findEnvironment, parseConfig } from '../../../src/config/parse.ts';
+import { findEnvironment, openConfig, parseConfig } from '../../../src/config/parse.ts';
 import { faultsInParameters } from '../../../src/document/parameters.ts';
 
 const smallest = `app: isso
@@ -434,6 +434,12 @@ function fits(
     paths.every((path) => posix.join('/shared', path).startsWith('/shared/') && !/^-|\p{Cc}/u.test(path))
   );
 }
+
+test('a file that is not there is said to be so, with what to do', async () => {
+  await expect(openConfig('/nowhere/understudy.yml')).rejects.toThrow(
+    /^\/nowhere\/understudy\.yml: It cannot be read: ENOENT.* Check the repository out first/,
+  );
+});
 
 describe('an environment', () => {
   const config = parseConfig(whole, 'understudy.yml');

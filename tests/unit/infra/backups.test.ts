@@ -145,6 +145,10 @@ describe('the schedule', () => {
     });
   });
 
+  test('backs instances up one after the other, whatever becomes of one', () => {
+    expect(schedule).toMatchObject({ MaxConcurrency: '1', MaxErrors: '100%' });
+  });
+
   test('asks the instances of the environment for what the host document takes', () => {
     expect(schedule['Name']).toBe('isso-backup');
     expect(schedule['Targets']).toEqual([

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type HostState, readState } from '../../../src/command/result-line.ts';
-import { afterTakingBack, isRefused, readFleet } from '../../../src/operation/fleet.ts';
+import { afterTakingBack, isRefused, partByAgents, readFleet } from '../../../src/operation/fleet.ts';
 import type { Held } from '../../../src/operation/hold.ts';
 import { conclude, type Judged } from '../../../src/operation/judge.ts';
 import { fromHost, type InstanceOutcome } from '../../../src/operation/outcome.ts';
@@ -47,6 +47,14 @@ describe('who takes part', () => {
     expect(fleet.absent.map(({ sentence }) => sentence)).toEqual([
       expect.stringContaining('not connected (ConnectionLost), so nothing was sent to it'),
       expect.stringContaining('did not tell its state, so nothing was sent to it'),
+    ]);
+  });
+
+  test('are, where nobody is asked, those whose agents are connected', () => {
+    const fleet = partByAgents([target('i-1'), target('i-2', false)], 'isso');
+    expect(fleet.present).toEqual(['i-1']);
+    expect(fleet.absent).toMatchObject([
+      { instance: 'i-2', result: 'refused', reason: 'offline', open: false },
     ]);
   });
 
