@@ -105,9 +105,9 @@ export class GithubRun {
     });
   }
 
-  /** GitHub makes a deployment for each job with `environment:` when it starts. */
+  /** GitHub makes a deployment for each job with `environment:` when it starts, unless that says otherwise. */
   async startDeployment(job: PlannedJob): Promise<void> {
-    if (job.environment === undefined) return;
+    if (job.environment === undefined || !job.deploys) return;
     const { repository, ref, sha } = this.#run;
     const made = (await send(`${this.#api}/repos/${repository}/deployments`, 'POST', {
       ref: ref.replace(/^refs\/(heads|tags)\//, ''),

@@ -18,6 +18,8 @@ export interface PlannedJob {
   readonly environment?: string;
   /** Where the environment is reached, as the workflow writes it: may be known only when the job has ended. */
   readonly environmentUrl?: string;
+  /** Whether GitHub makes a deployment of it: not where the environment says `deployment: false`. */
+  readonly deploys: boolean;
   /** Declared outputs: name → expression. */
   readonly outputs: Readonly<Record<string, string>>;
   /** Actions of other repositories that its steps use, as `owner/repository[/path]@ref`. */
@@ -54,7 +56,7 @@ interface RawJob {
   readonly uses?: string;
   readonly with?: Record<string, unknown>;
   readonly permissions?: string | Record<string, string>;
-  readonly environment?: string | { name: string; url?: string };
+  readonly environment?: string | { name: string; url?: string; deployment?: boolean };
   readonly outputs?: Record<string, string>;
   readonly steps?: readonly { uses?: string }[];
 }
@@ -217,8 +219,11 @@ function planJob(
   contexts: Record<string, Record<string, string>>,
   calledBy?: string,
 ): PlannedJob {
-  const { name: environment, url } =
-    typeof job.environment === 'object' ? job.environment : { name: job.environment };
+  const {
+    name: environment,
+    url,
+    deployment = true,
+  } = typeof job.environment === 'object' ? job.environment : { name: job.environment };
   const ownName = job.name ?? id;
   return {
     id,
@@ -229,6 +234,7 @@ function planJob(
       readPermissions(job.permissions) ?? readPermissions(workflow.permissions) ?? DEFAULT_PERMISSIONS,
     ...(environment !== undefined && { environment: evaluate(environment, contexts) }),
     ...(url !== undefined && { environmentUrl: url }),
+    deploys: environment !== undefined && deployment,
     outputs: job.outputs ?? {},
     uses: (job.steps ?? []).flatMap(({ uses }) => (uses && !uses.startsWith('./') ? [uses] : [])),
   };

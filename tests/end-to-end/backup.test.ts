@@ -48,6 +48,8 @@ describe('the job of a backup', () => {
     const { result, reason, instances } = resultOf(run, 'backup');
     expect([result, reason]).toEqual(['done', 'backed-up']);
     const [key = ''] = await manifests();
+    // The push that brought the app; a backup deploys nothing.
+    expect(await kiosk.account.deployments()).toHaveLength(1);
     expect(instances).toMatchObject([{ instance: kiosk.host.id, manifest: key }]);
     expect(jobOf(run, 'backup').outputs['manifest']).toBe(key);
     const { databases, code } = await openBackup(kiosk, key);
