@@ -44,9 +44,9 @@ recognise() {
   fi
 }
 
-# Only now, behind a socket that nobody else reads: checked alone first, before any user meets it.
+# Users wait with the holder until the probe has answered; without a socket they meet it at once.
 start_app() {
-  load_environment
+  await_environment
   if has_socket; then
     switch_by_pause
   else
@@ -152,6 +152,7 @@ work() {
     finish_verified
     return
   fi
+  begin_environment
   step code safely lay_code
   step ready safely set_journal_modes
   on_failure=go_on_without_copy step copy safely copy_present
@@ -221,7 +222,6 @@ carry_on() {
   elif (await_carried); then
     finish_restored ' It was interrupted after the exchange, and finished by recovery.'
   else
-    keep_fact exposed "$(uptime_ms)"
     take_back now || exit 1
     conclude_back failed "$1" "The operation died after the exchange, and release $short is not healthy on the backup: $(failure sentence)"
   fi
@@ -230,11 +230,13 @@ carry_on() {
 # Asked in a condition, where bash forgets `set -e`.
 await_carried() {
   rm -f "$journal/failure"
-  stop_units "$app-alone@*.socket" "$app-alone@*.service"
   systemctl daemon-reload
+  is_running "$app-pause.service" || keep_fact exposed "$(uptime_ms)"
   start_release "$short"
-  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
+  if has_socket; then await_healthy probe "$app@$short.service" "$(start_timeout_ms)"; fi
+  has_fact exposed || keep_fact exposed "$(uptime_ms)"
   stop_holder
+  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
   settle "$short" 0 || exit 1
   settle_in || exit 1
 }

@@ -380,7 +380,7 @@ stop_app() {
   stop_workers
   if has_socket; then systemctl start "$app-pause.service"; else stop_units "$app-probe@*.socket" "$app.socket"; fi
   while IFS= read -r other; do stop_release "$other"; done < <(other_releases '')
-  stop_units "$app-alone@*.socket" "$app-alone@*.service" "$app-rehearse@*.socket" "$app-rehearse@*.service"
+  stop_units "$app-rehearse@*.socket" "$app-rehearse@*.service"
   [[ -z $(other_releases '') ]] || fail switch-failed "Release $(other_releases '' | head -n 1) does not stop."
   await_unheld
 }
@@ -507,7 +507,6 @@ take_back() { # now|boot
   previous=$(fact previous)
   if [[ $1 == now ]] && has_fact held; then
     if has_socket; then systemctl start "$app-pause.service"; fi
-    stop_units "$app-alone@*.socket" "$app-alone@*.service"
     stop_release "$short"
   fi
   if [[ $(live_release) == "$short" && $previous != "$short" ]]; then
@@ -540,14 +539,16 @@ conclude_back() { # RESULT REASON SENTENCE
   else
     sentence+=' The data was not touched.'
   fi
-  if [[ -z $previous ]]; then
-    stop_holder
+  if [[ -z $previous ]]; then # requests go on waiting
     finish failed "$reason" "$sentence No release was live before, and none is now." "$(outcome false '')"
-  elif ! (await_healthy old "$app@$previous.service" "$(start_timeout_ms "$previous")"); then
-    stop_holder
+    return
+  fi
+  stop_holder
+  if ! (await_healthy old "$app@$previous.service" "$(start_timeout_ms "$previous")"); then
     finish failed "$reason" "$sentence Release $previous was started again, but is not healthy: $(failure sentence)" "$(outcome false "$previous")"
+  elif ! settle "$previous" 0.2; then
+    finish unknown "$reason" "$sentence Another release's unit keeps coming up on this host." "$(outcome false "$previous")"
   else
-    stop_holder
     finish reverted "$reason" "$sentence Release $previous serves and is healthy." "$(outcome true "$previous")"
   fi
 }

@@ -78,10 +78,10 @@ bytes_agree() {
   local kind size sha256 found
   while read -r kind size sha256; do
     found=$(<"$2/$kind.size")
+    [[ $kind == packed || $(<"$2/unpacked") == 0 ]] || ((found > size)) || { echo "it cannot be unpacked: $(head -c 200 "$2/unpack")" && return 1; }
     ((found == size)) || { echo "it has $found $kind bytes, not $size" && return 1; }
     found=$(<"$2/$kind.sha256")
     [[ $found == "$sha256" ]] || { echo "the SHA-256 of its $kind bytes is $found, not $sha256" && return 1; }
-    [[ $kind == raw || $(<"$2/unpacked") == 0 ]] || { echo "it cannot be unpacked: $(head -c 200 "$2/unpack")" && return 1; }
   done < <(jq -r '"packed \(.packed.size) \(.packed.sha256)\nraw \(.raw.size) \(.raw.sha256)"' <<<"$1")
   [[ $(<"$2/written") == 0 ]] || { echo 'its unpacked bytes could not be written' && return 2; }
   echo "$(<"$2/raw.size") bytes, SHA-256 $(<"$2/raw.sha256")"
@@ -98,6 +98,7 @@ blame() { case $1 in 7 | 10 | 13 | 14 | 1[1-9][0-9] | 10[2-9] | 2??) echo 2 ;; *
 # Level 3: it opens, its size is that of its pages, its text is `ok`, and its foreign keys hold as they did. is_sound ENTRY FILE
 is_sound() {
   local told code=0 size pages page_size tables violations known
+  "${verify_as[@]}" test -r "$2" || { echo 'its copy cannot be read' && return 2; }
   told=$(ask_copy "$2" 'PRAGMA integrity_check(1);') || code=$?
   ((code == 0)) || { echo "integrity_check ended with code $code: ${told:0:300}" && return "$(blame "$code")"; }
   [[ $told == ok ]] || { echo "integrity_check says: ${told:0:300}" && return 1; }

@@ -4,7 +4,7 @@ import { type Cloud, onHost } from '../../rehearsal/cloud/cloud.ts';
 import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
 import { Backups } from './backups.ts';
 import { type Host, lowerHost, type Result, raiseHost } from './ground.ts';
-import { type Request, Restores, shared, type With } from './restores.ts';
+import { atStart, type Request, Restores, shared, type With } from './restores.ts';
 
 jest.setTimeout(180_000);
 
@@ -69,7 +69,7 @@ describe('verifying', () => {
     await stands('kept');
   });
 
-  // Nothing that a fault does may be told as a good backup, nor as the wrong one of the two reds.
+  // More of them: tests/unit/host/verify.test.ts. Nothing that a fault does may be told as a good backup, nor as the wrong one of the two reds.
   const flip = (at: number) => (bytes: Buffer) => {
     const copy = Buffer.from(bytes);
     copy[at] = (copy[at] ?? 0) ^ 1;
@@ -129,13 +129,6 @@ describe('verifying', () => {
       () => lie(() => ({ tables: { notes: 2 } })),
     ],
     [
-      'a table more in the manifest',
-      4,
-      'table gone has no rows, not 0',
-      () => lie(({ tables }) => ({ tables: { ...tables, gone: 0 } })),
-    ],
-    ['another schema in the manifest', 4, 'its schema is', () => lie(() => ({ schema: 'a'.repeat(64) }))],
-    [
       'another number of files in the manifest',
       4,
       'members, not 7',
@@ -153,25 +146,6 @@ describe('verifying', () => {
     expect(result.sentence).toContain(words);
     expect((await restores.details(result)).levels.at(-1)).toMatchObject({ level, verdict: 'failed' });
     expect(await restores.leftBehind()).toBe('');
-  });
-
-  test('a database that was damaged before it was copied is a bad backup, at level 3', async () => {
-    // Its bytes are those that the manifest names: only its text tells.
-    await host.shell(`mkdir -p /root/bad; cd /root/bad; sqlite3 bad.db 'CREATE TABLE notes (note); CREATE INDEX i ON notes (note); INSERT INTO notes VALUES (1), (2)'
-      printf '\\xff' | dd of=bad.db bs=1 seek=4096 conv=notrunc status=none; zstd --quiet --force bad.db`);
-    const [size, sha256, stored, storedSha256] = (
-      await host.shell(
-        'cd /root/bad; for f in bad.db bad.db.zst; do stat -c %s $f; sha256sum <$f | cut -c 1-64; done',
-      )
-    ).split('\n');
-    const bytes = Buffer.from(await host.shell('base64 --wrap=0 /root/bad/bad.db.zst'), 'base64');
-    const url = await restores.spoil(backup, database, () => bytes);
-    const raw = { size: Number(size), sha256 };
-    const packed = { size: Number(stored), sha256: storedSha256 };
-    const request = await lie(() => ({ raw, packed }));
-    const result = await restores.verify({ ...request, urls: { [database]: url } });
-    expect(result).toMatchObject({ result: 'failed', reason: 'backup-bad', code: 20, level: 2 });
-    expect(result.sentence).toContain('at level 3, database-0.sqlite.zst (app.db): integrity_check says');
   });
 
   test('a verification that lets a damaged copy pass proves nothing', async () => {
@@ -324,41 +298,49 @@ describe('restoring', () => {
     const request = await restores.request(backup);
     const databases = request.manifest.databases.map((one) => ({ ...one, journal_mode: 'delete' }));
     // Seen before the app, which sets its own, has it open.
-    await host.shell(
-      `mkdir -p /run/systemd/system/shop-alone@.service.d; printf '[Service]\\nExecStartPre=/bin/sh -c "od -An -tu1 -j18 -N1 ${shared}/app.db >${shared}/mode"\\n' >/run/systemd/system/shop-alone@.service.d/mode.conf; systemctl daemon-reload`,
-    );
+    await atStart(host, `od -An -tu1 -j18 -N1 ${shared}/app.db >${shared}/mode`);
     const result = await restores.run({ ...request, manifest: { ...request.manifest, databases } });
+    await atStart(host, '');
     expect(result).toMatchObject({ result: 'done', reason: 'restored' });
-    expect(
-      (
-        await host.shell(
-          `cat ${shared}/mode; rm ${shared}/mode; rm -r /run/systemd/system/shop-alone@.service.d; systemctl daemon-reload`,
-        )
-      ).trim(),
-    ).toBe('1');
+    expect((await host.shell(`cat ${shared}/mode; rm ${shared}/mode`)).trim()).toBe('1');
   });
 
-  test.each([
-    ['does not answer as promised', 'check-failed', "health: 'html'"],
-    ['does not start', 'start-failed', 'exit'],
-  ])('puts the whole old set back when the app %s on the backup', async (_, reason) => {
-    // The app is content with the data as it is, and not with what is restored.
-    const hook =
-      reason === 'start-failed'
-        ? '/bin/false'
-        : `/bin/sh -c "mv ${shared}/app.db ${shared}/app.db.away; mkdir ${shared}/app.db"`;
-    const before = await notes();
-    await host.shell(
-      `mkdir -p /run/systemd/system/shop-alone@.service.d; printf '[Service]\\nExecStartPre=%s\\n' '${hook}' >/run/systemd/system/shop-alone@.service.d/no.conf; systemctl daemon-reload`,
-    );
+  // The app is content with the data as it is, and not with what is restored.
+  test('puts the whole old set back when the app does not start on the backup', async () => {
+    await atStart(host, `sqlite3 ${shared}/app.db 'SELECT note FROM notes' | grep -q later`);
     const result = await restores.run(await restores.request(backup, ['databases', 'files']));
-    await host.shell(
-      `rm -r /run/systemd/system/shop-alone@.service.d; systemctl daemon-reload; rm -rf ${shared}/app.db.away`,
-    );
-    expect(result).toMatchObject({ result: 'reverted', code: 1, met: false, healthy: true, release: live });
+    await atStart(host, '');
+    expect(result).toMatchObject({
+      ...{ result: 'reverted', reason: 'start-failed', code: 1, met: false, healthy: true, release: live },
+    });
     expect(result.sentence).toContain('The whole old set of files was put back.');
     expect(await host.shell(`ls ${shared}/uploads`)).toBe('later');
-    await stands(before);
+    await stands('kept,later');
+  });
+
+  test('and when it does not answer as promised there, also under another release', async () => {
+    const picky = await host.deploy({
+      version: 'live',
+      health: 'html when live',
+      atImport: `rehearsal = rehearsal or b'later' in open(os.path.join(shared, 'app.db'), 'rb').read()`,
+      migrate: `sqlite3 "$UNDERSTUDY_SHARED/app.db" 'PRAGMA wal_checkpoint(TRUNCATE)'`,
+    });
+    expect(picky).toMatchObject({ result: 'done' });
+    const result = await restores.run(await restores.request(backup));
+    expect(result).toMatchObject({
+      ...{ result: 'reverted', reason: 'check-failed', met: false, healthy: true, release: picky.release },
+    });
+    expect(await host.units()).toEqual([`shop@${picky.release}.service`]);
+    expect(await notes()).toBe('kept,later');
+    // Its own release, which is on the host still, is content.
+    const back = await restores.run(await restores.request(backup, ['databases', 'code']));
+    expect(back).toMatchObject({
+      result: 'done',
+      reason: 'restored',
+      release: live,
+      previous: picky.release,
+    });
+    await stands('kept');
   });
 
   test('is refused while somebody else has a database open, and nothing changes', async () => {

@@ -26,6 +26,16 @@ export interface Request {
   readonly with: readonly With[];
 }
 
+/** Shell that runs as the app's user before each start of it; none where it is empty. */
+export async function atStart(host: Host, command: string): Promise<void> {
+  const folder = '/run/systemd/system/shop@.service.d';
+  await host.shell(
+    command === ''
+      ? `rm -r ${folder}; systemctl daemon-reload`
+      : `mkdir -p ${folder}; cat >/run/at-start <<'END'\n${command}\nEND\nprintf '[Service]\\nExecStartPre=/bin/sh /run/at-start\\n' >${folder}/at-start.conf; systemctl daemon-reload`,
+  );
+}
+
 /** The restores of the host's app. */
 export class Restores {
   readonly #host: Host;
