@@ -31,7 +31,8 @@ const database = z.object({
   tables: z.record(z.string(), count),
   /** The greatest value of each column that `data.newest` names, as `table.column`. */
   newest: z.prefault(z.record(z.string(), z.union([z.string(), z.number(), z.null()])), {}),
-  foreign_key_violations: count,
+  /** Null where a key points at no table: of such keys sqlite3 cannot tell. */
+  foreign_key_violations: z.nullable(count),
   raw: bytes,
   packed: bytes,
 });

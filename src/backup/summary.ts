@@ -63,7 +63,7 @@ function databaseTable({ databases }: Manifest): string {
       Object.entries(one.newest)
         .map(([column, value]) => escapeMarkdown(`${column} ${value ?? 'empty'}`))
         .join('<br>'),
-      String(one.foreign_key_violations),
+      String(one.foreign_key_violations ?? 'cannot be told'),
     ]),
   );
 }

@@ -23,6 +23,15 @@ describe('a host that says done', () => {
     expect(account).toContain('comments.db');
   });
 
+  test('is borne out where a foreign key points at no table, of which sqlite3 cannot tell', async () => {
+    const bucket = new MemoryBucket();
+    const [database] = manifestOf().databases;
+    if (database) store(bucket, manifestOf({ databases: [{ ...database, foreign_key_violations: null }] }));
+    const { account, ...told } = await review(bucket, says());
+    expect(told).toEqual(says());
+    expect(account).toContain('cannot be told');
+  });
+
   test.each<[string, (bucket: MemoryBucket) => Told, string]>([
     ['and stored nothing', () => says(), 'There is no backups/isso/staging/daily/'],
     [
