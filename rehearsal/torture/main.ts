@@ -1,10 +1,13 @@
 /**
  * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
  *
- *     npm run torture [-- FAULT…]       only faults whose name holds one of these words; no table is written then
+ *     npm run torture                   that, and then every call of a deploy that may go wrong: see calls.ts
+ *     npm run torture -- FAULT…         only faults whose name holds one of these words; no table is written then
+ *     npm run torture -- calls          only the calls
  */
 import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
 import { untilStopped } from '../ground/stop.ts';
+import { tortureCalls } from './calls.ts';
 import type { Manner } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
 import { writeTable } from './table.ts';
@@ -74,17 +77,24 @@ async function main(): Promise<void> {
   await Promise.all(manners.map((manner) => torture(stages[manner], manner)));
 }
 
-try {
-  await Promise.race([main(), stopped]);
-} catch (error) {
-  console.error(`\nThe torture ended early: ${error instanceof Error ? error.message : error}`);
-} finally {
-  console.log('Cleaning up …');
-  await stopCloud(cloudName);
+/** Whether all rows were played and are as they must be. */
+async function tortureHosts(): Promise<boolean> {
+  try {
+    await Promise.race([main(), stopped]);
+  } catch (error) {
+    console.error(`\nThe torture ended early: ${error instanceof Error ? error.message : error}`);
+  } finally {
+    console.log('Cleaning up …');
+    await stopCloud(cloudName);
+  }
+  const played = places.flatMap((place) => rows.get(place) ?? []);
+  const failed = played.filter(({ problems }) => problems.length > 0).length;
+  if (words.length === 0 && played.length > 0) await writeTable(played, places.length, began);
+  console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
+  return failed === 0 && played.length === places.length;
 }
-const played = places.flatMap((place) => rows.get(place) ?? []);
-const failed = played.filter(({ problems }) => problems.length > 0).length;
-if (words.length === 0 && played.length > 0) await writeTable(played, places.length, began);
-console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
+
+const hostsHold = words[0] === 'calls' || (await tortureHosts());
+const callsHold = (words.length > 0 && words[0] !== 'calls') || stop.aborted || (await tortureCalls(stop));
 // The load generator may still hold a pipe after an interruption.
-process.exit(failed === 0 && played.length === places.length ? 0 : 1);
+process.exit(hostsHold && callsHold ? 0 : 1);
