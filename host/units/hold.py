@@ -11,13 +11,12 @@ import os
 import signal
 import socket
 import struct
-import time
 
 SO_ATTACH_REUSEPORT_CBPF, SO_DETACH_REUSEPORT_BPF = 51, 68
 BPF_RETURN_CONSTANT = 0x06
 LISTEN_FDS_START = 3
 UNACCEPTED = struct.Struct("24xI")  # of struct tcp_info: of a listening socket, tcpi_unacked is its queue
-HANDSHAKE_SECONDS, OLD_QUEUE_SECONDS = 0.1, 2
+LOOK_SECONDS, LOOKS = 0.1, 20
 
 
 def send_new_connections_to(group_member, sockets):
@@ -47,14 +46,14 @@ def main():
     send_new_connections_to(1, public)  # members of a group count in the order in which they began to listen
     waiting.listen(4096)
     # Who is in the old queue, or in the middle of a handshake with it, is for the old release, which still serves.
-    until = time.monotonic() + OLD_QUEUE_SECONDS
-    time.sleep(HANDSHAKE_SECONDS)
-    while unaccepted(public) and time.monotonic() < until:
-        time.sleep(0.05)
+    for _ in range(LOOKS):
+        if signal.sigtimedwait([signal.SIGTERM], LOOK_SECONDS):
+            return
+        if not unaccepted(public):
+            break
     tell_systemd("READY=1")
     signal.sigwait([signal.SIGTERM])
     public.setsockopt(socket.SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0)
-    waiting.close()
 
 
 main()

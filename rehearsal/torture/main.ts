@@ -2,7 +2,7 @@
  * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
  *
  *     npm run torture                   that, and then every call of a deploy that may go wrong: see calls.ts
- *     npm run torture -- FAULT…         only faults whose name holds one of these words; no table is written then
+ *     npm run torture -- FAULT…         only faults whose name holds one of these words; the other rows stay as they were
  *     npm run torture -- calls          only the calls
  */
 import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
@@ -20,7 +20,6 @@ const chosen = faults.filter(({ name }) => words.length === 0 || words.some((wor
 const manners = ['pause', 'overlap'] as const;
 const hostsEach = 2;
 const places = manners.flatMap((manner) => placesOf(manner, chosen));
-const began = new Date();
 const rows = new Map<Place, Row>();
 const stop = untilStopped();
 
@@ -89,7 +88,8 @@ async function tortureHosts(): Promise<boolean> {
   }
   const played = places.flatMap((place) => rows.get(place) ?? []);
   const failed = played.filter(({ problems }) => problems.length > 0).length;
-  if (words.length === 0 && played.length > 0) await writeTable(played, places.length, began);
+  const everywhere = manners.flatMap((manner) => placesOf(manner));
+  if (played.length > 0) await writeTable(played, everywhere);
   console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
   return failed === 0 && played.length === places.length;
 }

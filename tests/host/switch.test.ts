@@ -109,6 +109,18 @@ test.each<[string, Partial<Variant>, string]>([
   await host.watch(0);
 });
 
+test('what a release said last is told, also where the journal of the host is behind', async () => {
+  const end =
+    "open('/srv/shop/shared/ending', 'w'), time.sleep(1), print('the licence was withdrawn', flush=True), os._exit(3)";
+  const stall = `until test -e /srv/shop/shared/ending; do sleep 0.05; done
+    pkill -STOP -x systemd-journal; sleep 4; pkill -CONT -x systemd-journal`;
+  const stalled = host.shell(stall);
+  const result = await host.deploy({ version: 'ending', atImport: `rehearsal or (${end})` });
+  await stalled;
+  expect(result).toMatchObject({ result: 'reverted', reason: 'start-failed' });
+  expect((await host.details(result)).log.join()).toContain('the licence was withdrawn');
+});
+
 test('workers never run twice: they are stopped before the data changes, and started with the new release', async () => {
   await host.prepare({ switch: 'pause', workers: 'mailer' });
   const workers = ['mailer'];
