@@ -50,7 +50,7 @@ download() {
     size=$(stat --format=%s "$journal/release.tar.gz" 2>/dev/null || echo 0)
     ((size / 1024 < most)) ||
       refuse no-room "$home has no room for $key: its archive is larger than $((most >> 10)) MiB, an eighth of what is free beside the data's copies."
-    refuse download-failed "$key could not be fetched from $(setting bucket)."
+    refuse download-failed "$key could not be fetched from $(setting bucket)$(last_words)."
   }
   found=$(sha256sum <"$journal/release.tar.gz" | cut -d ' ' -f 1)
   [[ $found == "$release" ]] || refuse bad-digest "The archive's SHA-256 is $found, not $release: it is not the release."

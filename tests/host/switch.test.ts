@@ -113,7 +113,7 @@ test('what a release said last is told, also where the journal of the host is be
   const end =
     "open('/srv/shop/shared/ending', 'w'), time.sleep(1), print('the licence was withdrawn', flush=True), os._exit(3)";
   const stall = `until test -e /srv/shop/shared/ending; do sleep 0.05; done
-    pkill -STOP -x systemd-journal; sleep 4; pkill -CONT -x systemd-journal`;
+    pkill -STOP -x systemd-journal; sleep 8; pkill -CONT -x systemd-journal`;
   const stalled = host.shell(stall);
   const result = await host.deploy({ version: 'ending', atImport: `rehearsal or (${end})` });
   await stalled;
