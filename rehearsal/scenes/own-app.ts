@@ -29,7 +29,10 @@ export function readOwnApp(folder: string): OwnApp {
     '.github/workflows',
     'a workflow there calls deploy-staging.yml on a push to main; examples/isso has one',
   );
-  calledWorkflows(folder);
+  if (!calledWorkflows(folder).some((called) => called.includes('/deploy-staging.yml@')))
+    throw new Error(
+      `no workflow of ${folder} calls a reusable workflow deploy-staging.yml; examples/isso has one`,
+    );
   const push = { repository: `acme/${config.app}`, event: 'push', ref: 'refs/heads/main', inputs: {} };
   findWorkflow(folder, push);
   return { folder, config };
