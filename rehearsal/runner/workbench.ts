@@ -155,6 +155,9 @@ function giveSettings(
     for (const [name, value] of Object.entries(settingsOf(job, requests.get(job)))) {
       document.setIn(['jobs', job.id, 'env', name], value);
     }
+    // act does not know it; whether a deployment is made is the GitHub stand-in's business.
+    const deployment = ['jobs', job.id, 'environment', 'deployment'];
+    if (document.hasIn(deployment)) document.deleteIn(deployment);
   }
 }
 

@@ -282,6 +282,24 @@ jobs:
     });
   });
 
+  test('makes no deployment of an environment that says so, whose job runs all the same', async () => {
+    const run = await play(
+      'no-deployment',
+      `
+on: push
+permissions: {}
+jobs:
+  look:
+    runs-on: ubuntu-latest
+    environment: {name: staging, deployment: false}
+    steps: [{run: 'true'}]
+`,
+      { repository: 'acme/no-deployment' },
+    );
+    expect(run.conclusion).toBe('success');
+    expect(await getJson('/repos/acme/no-deployment/deployments')).toEqual([]);
+  });
+
   test('refuses a call that is granted less than the called workflow requests, as GitHub does', async () => {
     const workflow = `
 on: push
