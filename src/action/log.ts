@@ -58,3 +58,10 @@ export function inSeconds(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
+
+/** A longer time for people: `12 min`, `36 h`, `9 days`. */
+export function inSpan(ms: number): string {
+  if (ms < 60_000) return inSeconds(ms);
+  if (ms < 100 * 60_000) return `${Math.round(ms / 60_000)} min`;
+  return ms < 72 * 3_600_000 ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / 86_400_000)} days`;
+}

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
 import {
+  CopyObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -45,12 +47,16 @@ export interface Bucket {
   now(): number;
   /** The object, or undefined when there is none. */
   read(key: string): Promise<StoredObject | undefined>;
+  /** The bytes of an object as they come, or undefined when there is none. */
+  open(key: string): Promise<Readable | undefined>;
   /** What S3 keeps of an object beside its bytes, or undefined when there is none. */
   describe(key: string): Promise<ObjectDescription | undefined>;
   /** Every object whose key begins so, in the order of their keys. */
   list(prefix: string): Promise<ListedObject[]>;
   /** Writes a new object; gives its ETag, or undefined when the key was taken: perhaps by us, an answer lost. */
   create(key: string, body: Buffer | FileBody): Promise<string | undefined>;
+  /** Copies an object of up to 5 GB within the bucket, with its SHA-256, to a key that is not taken; else nothing is done. */
+  copy(from: string, to: string): Promise<void>;
   /** Overwrites the object that has this ETag; gives the new ETag, or undefined when it has another by now. */
   replace(key: string, bytes: Buffer, etag: string): Promise<string | undefined>;
 }
@@ -91,6 +97,16 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
         throw error;
       }
     },
+    async open(key) {
+      try {
+        const { Body } = await s3.send(new GetObjectCommand({ Bucket: name, Key: key }));
+        if (!(Body instanceof Readable)) throw new Error(`S3 gave no body of ${key}.`);
+        return Body;
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
     async describe(key) {
       try {
         const head = await s3.send(
@@ -125,6 +141,18 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
       return listed;
     },
     create: (key, body) => put(key, body, { IfNoneMatch: '*' }),
+    async copy(from, to) {
+      const CopySource = `${name}/${from.split('/').map(encodeURIComponent).join('/')}`;
+      const where = { Bucket: name, Key: to, IfNoneMatch: '*' };
+      // The copying is done by S3, which answers at its end: count on 10 MB a second, of up to 5 GB.
+      const requestTimeout = callTimeoutMs + 500_000;
+      try {
+        const command = new CopyObjectCommand({ ...where, CopySource, ChecksumAlgorithm: 'SHA256' });
+        await s3.send(command, { requestTimeout });
+      } catch (error) {
+        if (!isPreconditionFailed(error)) throw error;
+      }
+    },
     replace: (key, bytes, etag) => put(key, bytes, { IfMatch: etag }),
   };
 }

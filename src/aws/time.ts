@@ -37,3 +37,8 @@ export function watchClock(client: { readonly middlewareStack: unknown }): Clock
   );
   return () => Math.floor(performance.now() + offset);
 }
+
+/** `20261123T024500Z`: sorts, and needs no escaping in a key. */
+export function compactTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
+}

@@ -33,6 +33,18 @@ export async function confirmBackup(
   key: string,
   owner: Owner,
 ): Promise<Confirmation> {
+  const found = await readCommitted(bucket, key, owner);
+  if (!found.confirmed) return found;
+  const problem = await findObjectProblem(bucket, placeOf(key)?.prefix ?? '', promisedBy(found.manifest));
+  return problem ? bad(problem) : found;
+}
+
+/** Reads the manifest of a backup, and sees that it is what it should be where it lies; its objects are not looked at. */
+export async function readCommitted(
+  bucket: Pick<Bucket, 'name' | 'read' | 'describe'>,
+  key: string,
+  owner: Omit<Owner, 'instance'> & Partial<Owner>,
+): Promise<Confirmation> {
   const place = placeOf(key);
   const foreign = place ? ownerProblem(key, place, owner) : `${key} is no place for a manifest.`;
   if (!place || foreign) return bad(foreign ?? '');
@@ -46,12 +58,13 @@ export async function confirmBackup(
   }
   const problem =
     ownerProblem('The manifest', manifest, owner) ??
-    (manifest.instance === owner.instance ? undefined : `The manifest is of ${manifest.instance}.`) ??
+    (manifest.instance === (owner.instance ?? manifest.instance)
+      ? undefined
+      : `The manifest is of ${manifest.instance}.`) ??
     (manifest.tier === place.tier
       ? undefined
       : `The manifest of tier ${manifest.tier} lies in ${place.tier}.`) ??
-    clockProblem(manifest, described.lastModified) ??
-    (await objectProblem(bucket, place.prefix, promisedBy(manifest)));
+    clockProblem(manifest, described.lastModified);
   return problem ? bad(problem) : { confirmed: true, key, manifest, committed: described.lastModified };
 }
 
@@ -60,7 +73,7 @@ const bad = (problem: string): Confirmation => ({ confirmed: false, problem });
 function ownerProblem(
   what: string,
   said: Pick<Owner, 'app' | 'environment' | 'operation'>,
-  { app, environment, operation }: Owner,
+  { app, environment, operation }: Omit<Owner, 'instance'>,
 ): string | undefined {
   if (said.app === app && said.environment === environment && said.operation === operation) return undefined;
   return `${what} is of ${said.operation} for ${said.app} in ${said.environment}, not of ${operation} for ${app} in ${environment}.`;
@@ -73,7 +86,8 @@ function clockProblem({ ended }: Manifest, committed: number): string | undefine
   return `The host says that it ended at ${when}, ${apart} minutes ${ended > committed ? 'after' : 'before'} S3 took the manifest: its clock is wrong.`;
 }
 
-async function objectProblem(
+/** What is wrong with the objects below a prefix, as S3 keeps them; undefined when they are all as promised. */
+export async function findObjectProblem(
   bucket: Pick<Bucket, 'describe'>,
   prefix: string,
   promised: readonly Promised[],

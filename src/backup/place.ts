@@ -28,6 +28,13 @@ export function placeOf(key: string): Place | undefined {
   return prefix === '' ? undefined : { prefix, app, environment, tier, operation };
 }
 
+/** When a host says that it began the backup of a manifest's key, in ms since the epoch; undefined when it is no such key. */
+export function timeOf(key: string): number | undefined {
+  const [, stamp = ''] = /\/(\d{8}T\d{6})Z-[^/]+\/manifest\.json$/.exec(key) ?? [];
+  const time = Date.parse(stamp.replace(/^(....)(..)(..)T(..)(..)(..)$/, '$1-$2-$3T$4:$5:$6Z'));
+  return Number.isNaN(time) ? undefined : time;
+}
+
 /** A backup as the bucket lists it, its manifest unread. */
 export interface ListedBackup extends Place {
   /** The manifest's key. */

@@ -71,8 +71,12 @@ export interface Config {
     /** How long the app itself waits for a locked database. */
     readonly busyTimeoutMs: number;
   };
-  /** How long the host keeps copies of its backups; the newest always stays. */
-  readonly backup: { readonly localMs: number };
+  readonly backup: {
+    /** How long the host keeps copies of its backups; the newest always stays. */
+    readonly localMs: number;
+    /** How old the newest row that `data.newest` names may be in a backup. */
+    readonly staleMs: number;
+  };
   /** How many releases stay on a host. */
   readonly keep: number;
 }
@@ -106,7 +110,7 @@ export function toConfig(written: Written): Config {
       timeoutMs: timeout,
     })),
     data: { ...data, busyTimeoutMs },
-    backup: { localMs: backup.local },
+    backup: { localMs: backup.local, staleMs: backup.stale },
     keep,
   };
 }

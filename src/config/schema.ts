@@ -246,6 +246,11 @@ const backup = z.strictObject({
     'How long copies of backups stay on the host; the newest always does: a duration from 1d to 90d.',
     '7d',
   ),
+  stale: key(
+    z.prefault(duration('1h', '365d'), '30d'),
+    'How old the newest row that `data.newest` names may be when a backup was made, before a drill fails: a duration from 1h to 365d.',
+    '30d',
+  ),
 });
 
 /** understudy.yml as it is written; what parsing gives back has every default and milliseconds for durations. */
@@ -293,7 +298,9 @@ export const schema = key(
     data: key(z.prefault(data, {}), 'What outlives releases, below $UNDERSTUDY_SHARED.', {
       databases: ['app.db'],
     }),
-    backup: key(z.prefault(backup, {}), 'What the host keeps of its backups.', { local: '7d' }),
+    backup: key(z.prefault(backup, {}), 'What is kept of backups on the host, and expected of their data.', {
+      local: '7d',
+    }),
     keep: key(
       z.prefault(wholeNumber(2, 50), 5),
       'How many releases stay on a host: a whole number from 2 to 50.',

@@ -15,7 +15,7 @@ export interface GitHub {
 /** `ahead` and `identical` descend from the base; the others do not. */
 export type Descent = 'ahead' | 'identical' | 'behind' | 'diverged' | 'unknown';
 
-interface GitHubOptions {
+export interface GitHubOptions {
   readonly token: string;
   /** `owner/name`. */
   readonly repository: string;
@@ -78,7 +78,8 @@ export async function readExcerpts(
   return (await github.isPublic()) ? 'off' : 'on';
 }
 
-function split(repository: string): { owner: string; repo: string } {
+/** `owner/name` in its parts. */
+export function split(repository: string): { owner: string; repo: string } {
   const [owner = '', repo = ''] = repository.split('/');
   return { owner, repo };
 }
@@ -105,7 +106,8 @@ function statusOf(error: unknown): number {
   return (error as { status?: number }).status ?? 0;
 }
 
-function isAnswer(error: unknown): boolean {
+/** Whether GitHub has answered, and asking again would change nothing. */
+export function isAnswer(error: unknown): boolean {
   const status = statusOf(error);
   return status > 0 && status < 500 && status !== 429;
 }

@@ -15,6 +15,8 @@ export interface Report {
   readonly started: number;
   facts: [string, string][];
   instances: readonly Told[];
+  /** What there is to say beside instances, in Markdown. */
+  account?: string;
   /** What the output `result` holds beside the result itself. */
   known: Record<string, string>;
 }
@@ -34,10 +36,12 @@ export async function concluding(title: string, story: (report: Report) => Promi
 }
 
 async function publish(report: Report, result: Result): Promise<void> {
-  const { title, facts, instances, known } = report;
+  const { title, facts, instances, known, account } = report;
   writeResult(result, { ...known, instances: instances.map(toOutput) });
   try {
-    await writeSummary(summarise({ title, result, facts, instances }));
+    await writeSummary(
+      summarise({ title, result, facts, instances, ...(account !== undefined && { account }) }),
+    );
   } catch (error) {
     warn(`The summary could not be written: ${messageOf(error)}`);
   }

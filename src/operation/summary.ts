@@ -21,6 +21,8 @@ export interface Account {
   /** Lines of the table at the top: a name, and Markdown. */
   readonly facts: readonly (readonly [string, string])[];
   readonly instances: readonly Told[];
+  /** What there is to say beside instances, in Markdown. */
+  readonly account?: string;
 }
 
 const marks: Readonly<Record<Outcome, string>> = {
@@ -33,7 +35,7 @@ const marks: Readonly<Record<Outcome, string>> = {
 };
 
 /** The summary of an operation, in GitHub's Markdown. */
-export function summarise({ title, result, facts, instances }: Account): string {
+export function summarise({ title, result, facts, instances, account }: Account): string {
   const parts = [
     `## ${marks[result.result]} ${escapeMarkdown(title)}: ${result.result}`,
     `_${escapeMarkdown(outcomes[result.result])}_`,
@@ -41,6 +43,7 @@ export function summarise({ title, result, facts, instances }: Account): string 
   ];
   if (!succeeded(result)) parts.push(`**What to do next:** ${escapeMarkdown(result.todo)}`);
   if (facts.length > 0) parts.push(factTable(facts));
+  if (account) parts.push(account);
   parts.push(...instances.map((instance) => describeInstance(instance, instances.length === 1)));
   return `${parts.join('\n\n')}\n`;
 }

@@ -1,4 +1,5 @@
 import { type Bucket, toJson } from '../aws/bucket.ts';
+import { compactTime } from '../aws/time.ts';
 
 /** A proof that a release was healthy in an environment at a time. */
 export interface Receipt {
@@ -13,11 +14,6 @@ export interface Receipt {
   /** ms since the epoch, by S3's clock: from when, and until when, it was seen healthy. */
   readonly from: number;
   readonly until: number;
-}
-
-/** `20261123T024500Z`: sorts, and needs no escaping in a key. */
-function compactTime(ms: number): string {
-  return new Date(ms).toISOString().replace(/[-:]|\.\d+/g, '');
 }
 
 /** Writes a receipt that nothing overwrites. Gives its key. */

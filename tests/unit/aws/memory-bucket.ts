@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
 import { type Bucket, type FileBody, sha256 } from '../../../src/aws/bucket.ts';
 
 /** A bucket in memory with S3's conditions; its answers can be lost after the write was done. */
@@ -20,6 +21,17 @@ export class MemoryBucket implements Bucket {
   async read(key: string) {
     const bytes = this.objects.get(key);
     return bytes && { bytes, etag: etagOf(bytes) };
+  }
+
+  async open(key: string) {
+    const bytes = this.objects.get(key);
+    return bytes && Readable.from([bytes]);
+  }
+
+  async copy(from: string, to: string): Promise<void> {
+    const bytes = this.objects.get(from);
+    if (!bytes) throw new Error(`There is no object ${from}.`);
+    this.#write(to, bytes, () => !this.objects.has(to));
   }
 
   async describe(key: string) {

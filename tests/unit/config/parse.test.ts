@@ -69,7 +69,7 @@ describe('reading understudy.yml', () => {
       workers: [],
       checks: [{ path: '/info', status: 200, timeoutMs: 5_000 }],
       data: { databases: [], include: [], exclude: [], newest: {}, busyTimeoutMs: 5_000 },
-      backup: { localMs: 604_800_000 },
+      backup: { localMs: 604_800_000, staleMs: 2_592_000_000 },
       keep: 5,
     });
   });
