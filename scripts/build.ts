@@ -67,7 +67,7 @@ async function shake(name: string, into: string): Promise<string[]> {
     input: { index: 'entry' },
     platform: 'node',
     resolve: { mainFields: ['module', 'main'] },
-    plugins: [entryOf(name), lessUndici],
+    plugins: [entryOf(name), lessUndici, embedded],
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`${name}: ${log.message}`);
     },
@@ -99,6 +99,16 @@ function entryOf(name: string): Plugin {
     load: (id) => (id === '\0entry' ? code : null),
   };
 }
+
+/** What src/drill/script.ts makes of host/, which the bundle does not have: its text, in its place. */
+const embedded: Plugin = {
+  name: 'embedded',
+  load: async (id) => {
+    if (id !== join(root, 'src/drill/script.ts')) return null;
+    const { verifyScript } = (await import(id)) as { verifyScript: string };
+    return `export const verifyScript = ${JSON.stringify(verifyScript)};`;
+  },
+};
 
 /**
  * undici's index loads all of it: caches, mocks, web sockets, which cannot be shaken off. The Actions toolkit uses two

@@ -62,3 +62,10 @@ function linesOf(file: string): string[] {
   if (text.includes('{{')) throw new Error(`host/${file} holds "{{", which SSM would take for a parameter`);
   return text.trimEnd().split('\n');
 }
+
+/** Functions of parts of `host/` as a script for a machine that is no host: `bash SCRIPT FUNCTION WORDS…`. */
+export function composeLibrary(parts: readonly string[], functions: readonly string[]): string {
+  const choose = `case \${1-} in\n${functions.join(' | ')}) "$@" || exit $? ;;\n*) exit 64 ;;\nesac\n`;
+  const text = ['#!/bin/bash', 'set -euo pipefail', ...parts.flatMap(bodyOf), choose].join('\n');
+  return link(text);
+}

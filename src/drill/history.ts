@@ -11,8 +11,8 @@ const marks = {
 
 /** The drills as charts, the oldest first: what would have been lost, how long to bring it back, and how much it is. */
 export function historyChart(drills: readonly DrillReceipt[]): string {
-  const bars = (valueOf: (drill: DrillReceipt) => number | undefined, tell: (value: number) => string) =>
-    amounts(drills.map((drill) => toAmount(drill, valueOf(drill), tell)));
+  const bars = (measure: (drill: DrillReceipt) => number | undefined, tell: (value: number) => string) =>
+    amounts(drills.map((drill) => toAmount(drill, measure(drill), tell)));
   return [
     `**Age of the data (RPO)** at each of the last ${drills.length} drills: ✓ verified, ✗ bad, ? could not run`,
     bars(({ rpo }) => rpo?.ms, inSpan),

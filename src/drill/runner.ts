@@ -1,0 +1,213 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { inBytes, say } from '../action/log.ts';
+import { tryThrice } from '../action/tries.ts';
+import type { Bucket } from '../aws/bucket.ts';
+import type { Manifest } from '../backup/manifest.ts';
+import { type Found, failed, onLevel, passed, type Unpack, type Unpacked } from './climb.ts';
+import type { Control, Level } from './ladder.ts';
+import { verifyScript } from './script.ts';
+
+interface Bench {
+  readonly bucket: Pick<Bucket, 'read' | 'open'>;
+  /** A folder of this run's own, which the caller removes. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+/** An object of a backup, as its manifest tells of it. */
+interface Part {
+  readonly object: string;
+  readonly raw: { readonly size: number };
+  /** Where the database's bytes go; undefined for an archive, of which only the names are kept. */
+  readonly file?: string;
+  /** What was seen of its bytes: see read_object in host/library/verify.sh. */
+  readonly words: string;
+  /** The manifest's own entry, as JSON. */
+  readonly entry: string;
+  /** How many members an archive has. */
+  readonly count?: number;
+}
+
+/** What the verifying script printed, and how it ended: 0 passed, 1 failed, 2 could not run. */
+interface Answer {
+  readonly code: number;
+  readonly text: string;
+}
+
+/**
+ * Levels 2 to 4 on this machine, by the functions that a host verifies with: each object is read once, and never lies in
+ * memory. Personal data of the backup comes to this machine, and leaves with the folder.
+ */
+export function unpackHere(bench: Bench): Unpack {
+  return async (key, manifest, upTo) => {
+    await rm(bench.folder, { recursive: true, force: true });
+    await mkdir(bench.folder, { recursive: true, mode: 0o700 });
+    const parts = partsOf(manifest, bench.folder);
+    const databases = parts.filter(({ file }) => file !== undefined);
+    const levels: Level[] = [];
+    const climb = async (level: number, judge: () => Promise<Found>): Promise<boolean> => {
+      if (level > upTo || levels.some(({ verdict }) => verdict !== 'passed')) return false;
+      levels.push(await onLevel(level, bench, judge));
+      return levels.at(-1)?.verdict === 'passed';
+    };
+    await climb(2, async () => (await unready(bench, key, manifest)) ?? fetchAll(bench, key, parts));
+    await climb(3, () => judgeEach(bench, 3, databases));
+    await climb(4, async () => {
+      const found = await judgeEach(bench, 4, databases);
+      return found.verdict === 'passed' ? ((await miscounted(parts)) ?? found) : found;
+    });
+    const sound = levels.every(({ verdict }) => verdict === 'passed');
+    const unpacked: Unpacked = sound ? { levels, control: await tryControl(bench, parts) } : { levels };
+    await rm(bench.folder, { recursive: true, force: true });
+    return unpacked;
+  };
+}
+
+function partsOf({ databases, files, code }: Manifest, folder: string): Part[] {
+  const at = (object: string) => join(folder, object);
+  return [
+    ...databases.map((one, index) => ({
+      ...{ object: one.object, raw: one.raw, file: at(`database-${index}`) },
+      ...{ words: at(`${one.object}.words`), entry: JSON.stringify(one) },
+    })),
+    ...[files, code].flatMap((one) =>
+      one === null
+        ? []
+        : {
+            ...{ object: one.object, raw: one.raw, count: one.count },
+            ...{ words: at(`${one.object}.words`), entry: JSON.stringify(one) },
+          },
+    ),
+  ];
+}
+
+/** What keeps this machine from judging, or the script from believing the manifest. */
+async function unready(bench: Bench, key: string, manifest: Manifest): Promise<Found | undefined> {
+  const { folder } = bench;
+  await writeFile(join(folder, 'verify.sh'), verifyScript, { mode: 0o700 });
+  const packed = new Set(['sqlite3', 'jq', 'tar', 'tee', 'timeout']);
+  for (const { object } of partsOf(manifest, folder)) packed.add(object.endsWith('.zst') ? 'zstd' : 'gzip');
+  const look = 'for one; do command -v "$one" >/dev/null || printf "%s " "$one"; done; sqlite3 --version';
+  const tools = await start(bench, ['-c', look, 'look', ...packed]);
+  const [, missing = '', version = ''] = /^((?:[a-z]\S* )*)(\d+\.\d+)?/.exec(tools.text) ?? [];
+  if (missing) return unable(`This machine lacks ${missing.trim()}.`);
+  // pragma_table_list came with 3.37.
+  if (Number(version.split('.')[1]) < 37)
+    return unable(`This machine's sqlite3 is ${version}; 3.37 is needed.`);
+  const raw = manifest.databases.map((one) => one.raw.size);
+  // The first database is copied once more, to be damaged.
+  const needed = raw.reduce((sum, size) => sum + size, 0) + (raw[0] ?? 0) + 64 * 1024 * 1024;
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < needed) {
+    return unable(`${inBytes(needed)} are needed in ${folder}, and ${inBytes(bavail * bsize)} are free.`);
+  }
+  const file = join(folder, 'manifest.json');
+  const stored = await bench.bucket.read(key);
+  if (!stored) return unable(`${key} is not there any more.`);
+  await writeFile(file, stored.bytes);
+  const { code, text } = await ask(bench, ['manifest_problem', file]);
+  if (code !== 0) return unable(`The manifest could not be judged: ${text}`);
+  return text === '' ? undefined : failed(`Its manifest is not as it should be: ${text}.`);
+}
+
+const unable = (evidence: string): Found => ({ verdict: 'could-not-run', evidence });
+
+/** Level 2: every object, each byte read once. */
+async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Promise<Found> {
+  for (const part of parts) {
+    const from = key.replace(/manifest\.json$/, part.object);
+    const missing = await tryThrice(
+      () => fetchOne(bench, from, part),
+      () => bench.signal.aborted,
+    );
+    if (missing) return failed(missing);
+    const { code, text } = await ask(bench, ['judge', '2', part.entry, part.file ?? '', part.words]);
+    if (code !== 0) return found(code, `${part.object}: ${text}`);
+    say(`           ${part.object}: ${text}`);
+  }
+  const total = parts.reduce((sum, { raw }) => sum + raw.size, 0);
+  return passed(`${parts.length} objects unpacked to ${inBytes(total)}, each byte as promised`);
+}
+
+/** Throws when S3 does not give it whole, which says nothing about the backup; tells when it is gone. */
+async function fetchOne(bench: Bench, from: string, part: Part): Promise<string | undefined> {
+  const stream = await bench.bucket.open(from);
+  if (!stream) return `There is no ${from}.`;
+  const write = part.file
+    ? ['dd', `of=${part.file}`, 'bs=1M', 'iflag=fullblock', 'conv=fsync', 'status=none']
+    : ['tar', '--list', '--quoting-style=escape', '--file=-', '--index-file', namesIn(part)];
+  const reading = ['read_object', part.object, String(part.raw.size), part.words, ...write];
+  const { code, text } = await ask(bench, reading, stream);
+  if (code !== 0) throw new Error(`${part.object} could not be read: ${text}`);
+  return undefined;
+}
+
+const namesIn = ({ words }: Part): string => `${words}.names`;
+
+async function judgeEach(bench: Bench, level: number, databases: readonly Part[]): Promise<Found> {
+  const told: string[] = [];
+  for (const { object, entry, file = '', words } of databases) {
+    const { code, text } = await ask(bench, ['judge', String(level), entry, file, words]);
+    if (code !== 0) return found(code, `${object}: ${text}`);
+    told.push(`${object}: ${text}`);
+  }
+  return passed(told.join('; ') || 'the backup has no database');
+}
+
+/** Level 4 of archives: as many members as promised. */
+async function miscounted(parts: readonly Part[]): Promise<Found | undefined> {
+  for (const part of parts.filter(({ count }) => count !== undefined)) {
+    const names = (await readFile(namesIn(part), 'utf8')).split('\n');
+    const held = names.filter((name) => name.startsWith('./')).length;
+    if (held !== part.count) return failed(`${part.object}: it holds ${held} members, not ${part.count}`);
+  }
+  return undefined;
+}
+
+/** A check that cannot fail proves nothing: what judged the backup must refuse a copy that was damaged on purpose. */
+async function tryControl(bench: Bench, parts: readonly Part[]): Promise<Control> {
+  const [first] = parts;
+  if (!first) return 'could-not-run';
+  const { entry, file, words } = first;
+  if (file === undefined) {
+    const lied = entry.replace(/"sha256":"[0-9a-f]{64}"/, `"sha256":"${'0'.repeat(64)}"`);
+    const { code } = await ask(bench, ['judge', '2', lied, '', words]);
+    return code === 1 ? 'refused' : 'passed';
+  }
+  const { code, text } = await ask(bench, ['control_passes', entry, file, words, `${file}.control`]);
+  const control = ({ 0: 'passed', 1: 'refused' } as const)[code] ?? 'could-not-run';
+  say(`  control  a copy that was damaged on purpose: ${control}${text ? ` (${text})` : ''}`);
+  return control;
+}
+
+const found = (code: number, evidence: string): Found => (code === 1 ? failed(evidence) : unable(evidence));
+
+const ask = (bench: Bench, words: readonly string[], input?: Readable): Promise<Answer> =>
+  start(bench, [join(bench.folder, 'verify.sh'), ...words], input);
+
+/** Runs bash with nothing of the job's environment: what is read may be anybody's. */
+async function start({ folder, signal }: Bench, words: readonly string[], input?: Readable): Promise<Answer> {
+  const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', HOME: folder, TMPDIR: folder };
+  const child = spawn('bash', words, {
+    env,
+    cwd: folder,
+    signal,
+    stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  const keep = (bytes: Buffer): void => {
+    if (text.length < 2000) text += bytes.toString('utf8');
+  };
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 2));
+  });
+  const [code] = await Promise.all([ended, input && child.stdin ? pipeline(input, child.stdin) : undefined]);
+  return { code, text: text.trim().replaceAll(/\s+/g, ' ').slice(0, 600) };
+}

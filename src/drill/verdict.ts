@@ -1,0 +1,91 @@
+import { type Result, resultOf } from '../action/result.ts';
+import type { Drilled } from './climb.ts';
+import { type Climb, type Conclusion, conclude, decisive, ladder, reached, restores } from './ladder.ts';
+
+/** What a drill comes to. */
+export interface DrillVerdict {
+  readonly conclusion: Conclusion;
+  readonly result: Result;
+  /** The level that decides it: that failed, or up to which all passed. */
+  readonly level: number;
+}
+
+interface Asked {
+  readonly app: string;
+  readonly environment: string;
+  readonly bucket: string;
+  /** How far it was to come. */
+  readonly level: number;
+}
+
+/** Judges a drill: the newest backup decides, whatever older ones are good for. */
+export function judgeDrill(drilled: Drilled, asked: Asked): DrillVerdict {
+  const { app, environment, bucket, level } = asked;
+  const { newest } = drilled;
+  const whose = `${app} in ${environment}`;
+  if (!newest) {
+    const sentence = `There is no committed backup of ${whose} in ${bucket}.`;
+    const todo = `Back up, and see in Systems Manager what became of the association ${app}-${environment}-backup.`;
+    return bad({ sentence, todo, level: 0, app });
+  }
+  const conclusion = conclude(newest, level);
+  switch (conclusion) {
+    case 'verified': {
+      const sentence = `The newest backup of ${whose}, ${newest.key}, passed every level up to ${level}: ${ladder[level]}.${caveat(level)}`;
+      return { conclusion, level, result: resultOf({ outcome: 'done', reason: 'verified', sentence, app }) };
+    }
+    case 'backup-bad': {
+      const decided = decisive(newest);
+      const sentence = `The newest backup of ${whose}, ${newest.key}, is bad. ${tell(newest)} ${fallback(drilled)}`;
+      const todo = drilled.restorable
+        ? `To restore now, take ${drilled.restorable.key}. Find out what is wrong with the newest, and back up again.`
+        : 'Back up again now, and prove that backup; find out what is wrong with this one.';
+      return bad({ sentence, todo, level: decided?.level ?? 0, app });
+    }
+    case 'control-passed': {
+      const sentence = `A copy of ${newest.key} that was damaged on purpose was not refused: no verdict of this drill can be relied on.`;
+      const result = resultOf({ outcome: 'failed', reason: conclusion, sentence, app });
+      return { conclusion, level: reached(newest), result };
+    }
+    case 'drill-could-not-run': {
+      const sentence = `Whether the newest backup of ${whose}, ${newest.key}, restores could not be tried. ${tell(newest)}`;
+      const result = resultOf({ outcome: 'unknown', reason: conclusion, sentence, app });
+      return { conclusion, level: reached(newest), result };
+    }
+  }
+}
+
+interface Bad {
+  readonly sentence: string;
+  readonly todo: string;
+  readonly level: number;
+  readonly app: string;
+}
+
+function bad({ level, ...told }: Bad): DrillVerdict {
+  const conclusion = 'backup-bad';
+  return { conclusion, level, result: resultOf({ outcome: 'failed', reason: conclusion, ...told }) };
+}
+
+const caveat = (level: number): string => (level < restores ? ' It was not unpacked and read whole.' : '');
+
+function tell(climb: Climb): string {
+  const decided = decisive(climb);
+  if (decided) {
+    const what = decided.verdict === 'failed' ? 'failed' : 'could not run';
+    return `Level ${decided.level} (${ladder[decided.level]}) ${what}: ${decided.evidence}`;
+  }
+  return climb.control === undefined || climb.control === 'could-not-run'
+    ? 'No copy could be damaged on purpose, to see that it is refused.'
+    : `It came to level ${reached(climb)}.`;
+}
+
+function fallback({ newest, older, restorable }: Drilled): string {
+  if (restorable && restorable === newest) return 'It passes every other level.';
+  if (restorable) {
+    const of = restorable.manifest ? `, of ${new Date(restorable.manifest.copied).toISOString()}` : '';
+    return `The newest that passes is ${restorable.key}${of}.`;
+  }
+  if (older.length === 0) return 'There is no older one.';
+  return `None of the ${older.length} older ones that were tried passes.`;
+}
