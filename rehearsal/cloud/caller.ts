@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { attempt, run } from '../ground/run.ts';
 import type { Cloud } from './handle.ts';
@@ -32,8 +32,10 @@ export async function callerRepository(
 export async function copyRepository(cloud: Cloud, app: string, folder: string, ref = main): Promise<string> {
   const copy = join(cloud.state, 'repositories', app);
   await takeCopy(folder, copy, isRepository(folder) ? ref : undefined);
-  const config = join(copy, 'understudy.yml');
-  writeFileSync(config, toAccount(readFileSync(config, 'utf8'), cloud.account));
+  for (const file of globSync(['understudy.yml', '.github/workflows/*.yml'], { cwd: copy })) {
+    const path = join(copy, file);
+    writeFileSync(path, toAccount(readFileSync(path, 'utf8'), cloud.account));
+  }
   await commitAll(copy, `${app} as it is in ${folder}`);
   if (ref !== main) await git(copy, 'update-ref', ref, 'HEAD');
   return copy;

@@ -26,6 +26,8 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const tell = wish.onStep ?? (() => undefined);
   const config = readPlace(wish);
   const { bucket, backups } = findEnvironment(config, wish.environment);
+  const workflows = calledWorkflows(wish.folder);
+  const drills = workflows.filter((ref) => ref.includes('/verify-backup.yml@'));
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
@@ -36,7 +38,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
       Environment: wish.environment,
       Repository: wish.repository,
       RepositoryId: String(known.id),
-      WorkflowRefs: calledWorkflows(wish.folder).join(','),
+      WorkflowRefs: workflows.filter((ref) => !drills.includes(ref)).join(','),
       OidcProviderArn: await identityProvider(cloud),
       StateBucketName: bucket,
       BackupBucketName: backups ?? `${bucket}-backups`,
@@ -54,7 +56,18 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   tell(`the stack ${foundation.name} is complete`);
   await raiseStack(cloud, documents);
   tell(`the stack ${documents.name} is complete`);
+  const drill: StackPlan = {
+    name: `${wish.app}-${wish.environment}-drill`,
+    template: 'infra/drill.yaml',
+    bucket,
+    parameters: drillParameters(foundation.parameters, drills),
+  };
+  if (drills.length > 0) {
+    await raiseStack(cloud, drill);
+    tell(`the stack ${drill.name} is complete`);
+  }
   const resources = [
+    ...(drills.length > 0 ? await listResources(cloud, drill) : []),
     ...(await listResources(cloud, foundation, { MakeOidcProvider: false })),
     ...(await listResources(cloud, documents)),
     ...(backups === undefined ? [] : await raiseSchedule(cloud, wish, bucket, backups, tell)),
@@ -64,6 +77,14 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
+}
+
+/** Those of the foundation, but for what the drill has no part in, and its own workflow. */
+function drillParameters(
+  { StateBucketName: _, ...shared }: Readonly<Record<string, string>>,
+  workflows: readonly string[],
+): Record<string, string> {
+  return { ...shared, WorkflowRefs: workflows.join(',') };
 }
 
 async function raiseSchedule(

@@ -12,9 +12,9 @@ export interface Holder {
   readonly trust: Policy;
 }
 
-/** The roles and policies that infra/foundation.yaml makes, by name; read from it, for emulators change them. */
-export function holdersIn(stack: Stack): Map<string, Holder> {
-  const template = readFileSync(new URL('../../infra/foundation.yaml', import.meta.url), 'utf8');
+/** The roles and policies that a template of infra/ makes, by name; read from it, for emulators change them. */
+export function holdersIn(stack: Stack, file: 'foundation' | 'drill' = 'foundation'): Map<string, Holder> {
+  const template = readFileSync(new URL(`../../infra/${file}.yaml`, import.meta.url), 'utf8');
   const holders = resourcesOf(template, stack).flatMap(toHolder);
   return new Map(holders.map((holder) => [holder.name, holder]));
 }

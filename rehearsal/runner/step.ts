@@ -32,15 +32,19 @@ export class Job {
   readonly #repository: string;
   readonly #id: number;
 
-  private constructor(cloud: Cloud, repository: string, id: number) {
+  readonly #workflow: string;
+
+  private constructor(cloud: Cloud, repository: string, id: number, workflow: string) {
     this.#cloud = cloud;
     this.#repository = repository;
     this.#id = id;
+    this.#workflow = workflow;
   }
 
-  static async open(cloud: Cloud, repository: string): Promise<Job> {
+  /** @param workflow file name of the reusable workflow of ours whose job it is. */
+  static async open(cloud: Cloud, repository: string, workflow = 'deploy-staging.yml'): Promise<Job> {
     const known = await (await fetch(`${cloud.githubUrl}/repos/${repository}`)).json();
-    return new Job(cloud, repository, (known as { id: number }).id);
+    return new Job(cloud, repository, (known as { id: number }).id, workflow);
   }
 
   /** Runs the committed bundle of an action as a process of its own, with a runner's environment and no other. */
@@ -119,14 +123,13 @@ export class Job {
   }
 
   async #tokens(): Promise<Record<string, string>> {
-    const workflow = 'understudy-actions/understudy/.github/workflows/deploy-staging.yml';
     const claims = {
       sub: `repo:${this.#repository}:environment:staging`,
       repository: this.#repository,
       repository_id: String(this.#id),
       repository_owner: this.#repository.split('/')[0],
       ref: 'refs/heads/main',
-      job_workflow_ref: `${workflow}@${'0'.repeat(40)}`,
+      job_workflow_ref: `understudy-actions/understudy/.github/workflows/${this.#workflow}@${'0'.repeat(40)}`,
     };
     const asked = await fetch(`${this.#cloud.oidcUrl}/runs`, {
       method: 'POST',

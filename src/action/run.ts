@@ -47,6 +47,8 @@ export function tellCauses(error: unknown): void {
 
 function fail({ result, reason, sentence, todo }: Result): void {
   core.setFailed(withoutMasked(`${result} (${reason}): ${sentence} What to do: ${todo}`));
+  // As the host scripts do: that something failed, and that we cannot tell, are two exits.
+  if (result === 'unknown') process.exitCode = 4;
 }
 
 /** The result that an error stands for. */

@@ -60,6 +60,12 @@ describe('the wrapper', () => {
     expect(process.exitCode).toBe(1);
   });
 
+  test('exits otherwise where it cannot tell than where something failed', async () => {
+    await run(async () => resultOf({ outcome: 'unknown', reason: 'drill-could-not-run' }));
+    expect(errors()[0]).toContain('unknown (drill-could-not-run): ');
+    expect(process.exitCode).toBe(4);
+  });
+
   test('does not fail the step by a good result', async () => {
     await run(async () => resultOf({ outcome: 'unchanged', reason: 'already-live' }));
     expect(errors()).toEqual([]);

@@ -1,0 +1,416 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { zstdCompressSync } from 'node:zlib';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { callerRepository } from '../../rehearsal/cloud/caller.ts';
+import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
+import { provision } from '../../rehearsal/cloud/provision.ts';
+import { readCalls } from '../../rehearsal/gateway/record.ts';
+import { repositoryFolder } from '../../rehearsal/ground/places.ts';
+import { run } from '../../rehearsal/ground/run.ts';
+import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
+import { holdersIn } from '../../rehearsal/policies/foundation.ts';
+import { Job, type Step } from '../../rehearsal/runner/step.ts';
+import { compactTime } from '../../src/aws/time.ts';
+
+// Through the bundle, on backups that were made bad on purpose: which level finds what, and who hears of it.
+
+const name = `dr${process.pid.toString(36)}`;
+const [app, environment, repository] = ['kiosk', 'staging', 'acme/kiosk'];
+const Bucket = `${app}-understudy-backups`;
+let cloud: Cloud;
+let job: Job;
+let s3: S3Client;
+let folder: string;
+let work: string;
+
+beforeAll(async () => {
+  cloud = await startCloud({ name });
+  work = await mkdtemp(join(tmpdir(), 'understudy-drills-'));
+  folder = await callerRepository(cloud, app, join(repositoryFolder, 'rehearsal/scenes/kiosk'));
+  await provision(cloud, { app, environment, folder, repository });
+  job = await Job.open(cloud, repository, 'verify-backup.yml');
+  s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+}, 120_000);
+
+afterAll(async () => {
+  await stopCloud(name);
+  await rm(work, { recursive: true, force: true });
+}, 60_000);
+
+afterEach(() => clearFaults(cloud));
+
+function drill(inputs: Record<string, string> = {}): Promise<Step> {
+  const role = `arn:aws:iam::${cloud.account}:role/${app}-${environment}-drill`;
+  const config = join(folder, 'understudy.yml');
+  const given = { environment, config, level: '5', where: 'runner', 'role-arn': role };
+  return job.run('verify-backup', { ...given, 'github-token': 'ghs_x', ...inputs });
+}
+
+interface Backup {
+  readonly key: string;
+  readonly manifest: Manifest;
+}
+
+interface Database {
+  object: string;
+  schema: string;
+  tables: Record<string, number>;
+  raw: Bytes;
+  packed: Bytes;
+  [more: string]: unknown;
+}
+
+interface Bytes {
+  size: number;
+  sha256: string;
+}
+
+interface Manifest {
+  databases: [Database];
+  ended: number;
+  [more: string]: unknown;
+}
+
+/** How a backup is made bad: its rows, its bytes before and after they are packed, its manifest, and what is stored of it. */
+interface Damage {
+  readonly sql?: string;
+  readonly raw?: (bytes: Buffer) => Buffer;
+  readonly packed?: (bytes: Buffer) => Buffer;
+  readonly manifest?: (manifest: Manifest) => void;
+  readonly stored?: (bytes: Buffer) => Buffer | undefined;
+}
+
+const bytesOf = (bytes: Buffer): Bytes => ({
+  size: bytes.length,
+  sha256: createHash('sha256').update(bytes).digest('hex'),
+});
+
+let made = 0;
+
+/** Stores a backup as a host does, the newest of all; what is not damaged about it is right. */
+async function backUp({ sql = '', ...damage }: Damage = {}): Promise<Backup> {
+  // S3 tells whole seconds, and the newest is the one it took last.
+  await sleep(1_100);
+  made += 1;
+  const file = join(work, `${made}.db`);
+  const database = new DatabaseSync(file);
+  database.exec(`CREATE TABLE visits (name); CREATE TABLE people (id INTEGER PRIMARY KEY, mail);
+    INSERT INTO people (mail) VALUES ('ada@example.com'), ('grace@example.com');
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${3000 + made})
+      INSERT INTO visits SELECT 'visit ' || i FROM n; ${sql}`);
+  const numberOf = (query: string): number => Number(Object.values(database.prepare(query).get() ?? {})[0]);
+  const names = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+  const tables = Object.fromEntries(
+    names.map(({ name: table }) => [String(table), numberOf(`SELECT count(*) FROM "${table}"`)]),
+  );
+  const [pages, page_size] = [numberOf('PRAGMA page_count'), numberOf('PRAGMA page_size')];
+  database.close();
+  const asked = 'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql; PRAGMA user_version;';
+  const schema = bytesOf(Buffer.from(await run(['sqlite3', file, asked]))).sha256;
+  const raw = (damage.raw ?? same)(await readFile(file));
+  const packed = (damage.packed ?? same)(zstdCompressSync(raw));
+  const now = Date.now();
+  const operation = `42-${made}-1-backup-${environment}`;
+  const manifest: Manifest = {
+    ...{ schema: 1, app, environment, tier: 'daily', operation, instance: 'i-0123456789abcdef0' },
+    ...{ release: 'f'.repeat(64), commit: 'c'.repeat(40), started: now, copied: now, ended: now },
+    ...{ understudy: 1, sqlite: '3.40.1', files: null, code: null, hold_ms: 3, phases: [] },
+    release_description: { data: { include: [] } },
+    databases: [
+      {
+        ...{ name: 'visits.db', object: 'database-0.sqlite.zst', journal_mode: 'delete', page_size, pages },
+        ...{ user_version: 0, schema, tables, newest: {}, foreign_key_violations: 0 },
+        ...{ raw: bytesOf(raw), packed: bytesOf(packed) },
+      },
+    ],
+  };
+  damage.manifest?.(manifest);
+  const prefix = `backups/${app}/${environment}/daily/${compactTime(now)}-${operation}/`;
+  const bytes = (damage.stored ?? same)(packed);
+  if (bytes) await put(`${prefix}database-0.sqlite.zst`, bytes);
+  await put(`${prefix}manifest.json`, Buffer.from(JSON.stringify(manifest)));
+  return { key: `${prefix}manifest.json`, manifest };
+}
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+/** A byte of a page in the middle, other than it was. */
+function flip(bytes: Buffer, at = 4096 * 3): Buffer {
+  const copy = Buffer.from(bytes);
+  copy.writeUInt8(copy.readUInt8(at) ^ 0xff, at);
+  return copy;
+}
+
+async function put(Key: string, Body: Buffer): Promise<void> {
+  await s3.send(new PutObjectCommand({ Bucket, Key, Body, ChecksumAlgorithm: 'SHA256' }));
+}
+
+async function keysBelow(Prefix: string): Promise<string[]> {
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
+  return Contents.map(({ Key = '' }) => Key);
+}
+
+interface Told {
+  readonly result: string;
+  readonly reason: string;
+  readonly sentence: string;
+  readonly todo: string;
+}
+
+const toldBy = ({ outputs }: Step): Told => JSON.parse(outputs['result'] ?? '{}');
+
+interface Receipt {
+  readonly verdict: string;
+  readonly level: { readonly reached: number };
+  readonly levels: readonly { readonly level: number; readonly verdict: string }[];
+  readonly control: string;
+  readonly rpo: { readonly ms: number };
+  readonly restorable: string | null;
+}
+
+async function receiptOf({ outputs }: Step): Promise<Receipt> {
+  const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: outputs['receipt'] ?? '' }));
+  return JSON.parse((await Body?.transformToString()) ?? '');
+}
+
+interface Issue {
+  readonly title: string;
+  readonly body: string;
+  readonly state: string;
+  readonly labels: readonly string[];
+  readonly comments: readonly { readonly body: string }[];
+}
+
+/** The issues of a kind, as the stand-in for GitHub holds them; the newest first. */
+async function issuesOf(kind: string): Promise<Issue[]> {
+  const answer = await fetch(`${cloud.githubUrl}/_cloud/state`);
+  const { repositories } = (await answer.json()) as { repositories: Record<string, { issues: Issue[] }> };
+  return (repositories[repository]?.issues ?? []).filter(({ labels }) => labels.includes(kind));
+}
+
+describe('a drill, night after night', () => {
+  let good: Backup;
+
+  test('is red where there is no backup at all, and opens an issue', async () => {
+    const step = await drill();
+    expect(toldBy(step)).toMatchObject({ result: 'failed', reason: 'backup-bad' });
+    expect(step.errors[0]?.message).toContain(
+      `There is no committed backup of kiosk in staging in ${Bucket}.`,
+    );
+    expect(step.code).toBe(1);
+    expect(await issuesOf('backup-bad')).toMatchObject([
+      { state: 'open', title: 'kiosk in staging: its newest backup does not restore', comments: [] },
+    ]);
+  }, 60_000);
+
+  test('is green where the backup restores, keeps it as proven, and closes the issue with the proof', async () => {
+    good = await backUp();
+    const step = await drill();
+    expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'verified' });
+    expect(step.code).toBe(0);
+    expect(step.outputs).toMatchObject({ level: '5', backup: good.key, restorable: good.key });
+    const receipt = await receiptOf(step);
+    expect(receipt).toMatchObject({
+      verdict: 'verified',
+      control: 'refused',
+      level: { asked: 5, reached: 5 },
+    });
+    expect(receipt.levels.map(({ level, verdict }) => [level, verdict])).toEqual(
+      [0, 1, 2, 3, 4, 5].map((level) => [level, 'passed']),
+    );
+    expect(await keysBelow('proven/')).toEqual(
+      ['database-0.sqlite.zst', 'manifest.json'].map(
+        (object) => `proven/kiosk/staging/${good.key.split('/').at(-2)}/${object}`,
+      ),
+    );
+    const [issue] = await issuesOf('backup-bad');
+    expect(issue).toMatchObject({ state: 'closed' });
+    expect(issue?.comments[0]?.body).toContain(`${good.key}, passed every level up to 5`);
+    expect(step.log).toContain('personal data too, to the machine of this job');
+    expect(step.summary).toMatch(/Age of the data \(RPO\)[\s\S]+level 5 of 5/);
+  }, 60_000);
+
+  test('leaves nothing of the data on the machine, nor in the log', async () => {
+    const step = await drill({ level: '4' });
+    expect(step.code).toBe(0);
+    expect(step.log + step.summary).not.toContain('ada@example.com');
+    const scratch = step.state['scratch'] ?? '';
+    expect(scratch).toMatch(/understudy-drill-/);
+    await expect(readFile(join(scratch, 'backup', 'database-0'))).rejects.toThrow('ENOENT');
+  }, 60_000);
+
+  let bad: Backup | undefined;
+  /** Each has the good one behind it alone. */
+  afterEach(async () => {
+    if (bad) await s3.send(new DeleteObjectCommand({ Bucket, Key: bad.key }));
+    bad = undefined;
+  });
+
+  const hour = 3_600_000;
+  const damages: [string, number, Damage, string][] = [
+    [
+      'a host whose clock is an hour late',
+      0,
+      { manifest: (manifest) => Object.assign(manifest, { ended: manifest.ended - hour }) },
+      'its clock is wrong',
+    ],
+    ['an object that is missing', 1, { stored: () => undefined }, 'there is no '],
+    ['an object cut short', 1, { stored: (bytes) => bytes.subarray(0, -1) }, 'its manifest promises '],
+    [
+      'a byte that was flipped in the bucket',
+      1,
+      { stored: (bytes) => flip(bytes, bytes.length - 1) },
+      'SHA-256',
+    ],
+    [
+      'other bytes than were packed',
+      2,
+      {
+        manifest: ({ databases: [one] }) =>
+          Object.assign(one, { raw: { ...one.raw, sha256: '0'.repeat(64) } }),
+      },
+      `database-0.sqlite.zst: the SHA-256 of its raw bytes is `,
+    ],
+    [
+      'a packed file that breaks off',
+      2,
+      { packed: (bytes) => bytes.subarray(0, -9) },
+      'database-0.sqlite.zst: it ',
+    ],
+    [
+      'a database that was damaged before',
+      3,
+      { raw: (bytes) => flip(bytes) },
+      'database-0.sqlite.zst: integrity_check ',
+    ],
+    [
+      'a row more in the manifest than in the database',
+      4,
+      { manifest: ({ databases: [one] }) => Object.assign(one.tables, { people: 3 }) },
+      'database-0.sqlite.zst: table people has 2 rows, not 3',
+    ],
+    [
+      'another schema than the manifest tells',
+      4,
+      { manifest: ({ databases: [one] }) => Object.assign(one, { schema: '1'.repeat(64) }) },
+      'database-0.sqlite.zst: its schema is ',
+    ],
+    ['a table that is gone', 5, { sql: 'DROP TABLE people' }, 'visits.db: people is gone; it had 2 rows.'],
+    ['rows that are gone', 5, { sql: 'DELETE FROM visits WHERE rowid > 900' }, '70 % less than '],
+  ];
+  test.each(damages)(
+    'is red by %s: level %i finds it, and the newest good one is told',
+    async (_, level, damage, why) => {
+      bad = await backUp(damage);
+      const step = await drill();
+      const { result, reason, sentence, todo } = toldBy(step);
+      expect([result, reason]).toEqual(['failed', 'backup-bad']);
+      expect(sentence).toContain(`${bad.key}, is bad. Level ${level} (`);
+      expect(sentence).toContain(why);
+      expect(sentence).toContain(`The newest that passes is ${good.key}`);
+      expect(todo).toContain(`take ${good.key}`);
+      expect(step.code).toBe(1);
+      expect(step.outputs).toMatchObject({ backup: bad.key, restorable: good.key, level: String(level - 1) });
+      expect(await receiptOf(step)).toMatchObject({ verdict: 'backup-bad', restorable: good.key });
+      const [issue, ...others] = (await issuesOf('backup-bad')).filter(({ state }) => state === 'open');
+      expect(others).toEqual([]);
+      expect(`${issue?.body}${issue?.comments.at(-1)?.body}`).toContain(bad.key);
+    },
+    90_000,
+  );
+
+  test('does not close the issue when it does not come as far as the level that opened it', async () => {
+    const before = await issuesOf('backup-bad');
+    await backUp();
+    const step = await drill({ level: '0' });
+    expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'verified' });
+    expect(toldBy(step).sentence).toContain('It was not unpacked and read whole.');
+    expect((await issuesOf('backup-bad')).filter(({ state }) => state === 'open')).toHaveLength(1);
+    expect(before.filter(({ state }) => state === 'open')).toHaveLength(1);
+  }, 60_000);
+
+  test('closes it when it is mended', async () => {
+    await backUp();
+    const step = await drill();
+    expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'verified' });
+    const issues = await issuesOf('backup-bad');
+    expect(issues.map(({ state }) => state)).toEqual(['closed', 'closed']);
+    expect(issues[0]?.comments.length).toBe(damages.length);
+    expect(issues[0]?.comments.at(-1)?.body).toContain('It restores again: ');
+  }, 60_000);
+
+  test('that could not run is another red: another result, exit and issue', async () => {
+    await addFault(cloud, { action: 'GetObject', kind: 'error', resource: '*/database-0.*', times: 100 });
+    const step = await drill();
+    expect(toldBy(step)).toMatchObject({ result: 'unknown', reason: 'drill-could-not-run' });
+    expect(toldBy(step).sentence).toContain(
+      'Level 2 (every object unpacks to the bytes that it promises) could not run',
+    );
+    expect(step.code).toBe(4);
+    expect(await receiptOf(step)).toMatchObject({ verdict: 'drill-could-not-run', level: { reached: 1 } });
+    expect(await issuesOf('drill-could-not-run')).toMatchObject([{ state: 'open' }]);
+    expect((await issuesOf('backup-bad')).filter(({ state }) => state === 'open')).toEqual([]);
+  }, 90_000);
+
+  test.each([
+    [{ level: '6' }, 'Level 6 (the restore script put it back on an instance of its own) is not built yet'],
+    [
+      { level: '2', where: 'drill-host' },
+      'A drill on an instance of its own (where: drill-host) is not built yet',
+    ],
+  ])(
+    'is refused for what is not built yet: %j',
+    async (inputs, why) => {
+      const step = await drill(inputs);
+      expect(toldBy(step)).toMatchObject({ result: 'refused', reason: 'drill-could-not-run' });
+      expect(toldBy(step).sentence).toContain(why);
+      expect(step.outputs['receipt']).toBeUndefined();
+      expect(await issuesOf('drill-could-not-run')).toMatchObject([{ state: 'open' }]);
+    },
+    30_000,
+  );
+
+  test('closes that issue when it runs again', async () => {
+    const step = await drill({ level: '1', where: 'drill-host' });
+    expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'verified' });
+    expect(await issuesOf('drill-could-not-run')).toMatchObject([{ state: 'closed' }]);
+  }, 30_000);
+});
+
+test('the role of drills may do all that they did, and deleted and overwrote nothing', async () => {
+  const calls = readCalls(join(cloud.state, 'calls.jsonl')).filter(
+    ({ principal }) => principal === `role/${app}-${environment}-drill`,
+  );
+  expect(new Set(calls.map(({ action }) => action))).toEqual(
+    new Set([
+      'CopyObject',
+      'GetObject',
+      'GetPublicAccessBlock',
+      'HeadBucket',
+      'HeadObject',
+      'ListObjectsV2',
+      'PutObject',
+    ]),
+  );
+  const workflow = `understudy-actions/understudy/.github/workflows/verify-backup.yml@${'0'.repeat(40)}`;
+  const parameters = {
+    ...{ App: app, Environment: environment, Repository: repository, RepositoryId: '1' },
+    ...{ WorkflowRefs: [workflow], OidcProviderArn: 'arn:aws:iam::123456789012:oidc-provider/x' },
+    BackupBucketName: Bucket,
+  };
+  const { account, region } = cloud;
+  expect(await findDeniedCalls(calls, holdersIn({ account, region, parameters }, 'drill'))).toEqual([]);
+}, 60_000);
