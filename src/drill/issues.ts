@@ -22,7 +22,7 @@ const kinds = {
 
 type Kind = keyof typeof kinds;
 
-/** How an issue remembers on which level it was opened: a drill that does not come there closes nothing. */
+/** How an issue remembers the highest level that failed: a drill that does not come there closes nothing. */
 const mark = /<!-- understudy level (?<level>\d) -->/;
 
 /**
@@ -51,10 +51,16 @@ async function raise(issues: Issues, kind: Kind, news: News): Promise<void> {
   const title = titleOf(kind, news);
   const text = `${news.sentence}\n\n**What to do:** ${news.todo}\n\n[The run](${news.runUrl})`;
   const known = await issues.find(kind, title);
-  if (known) return issues.comment(known, `Still so. ${text}`);
-  const body = `${text}\n\nThis issue is closed by the next drill that comes through.\n\n<!-- understudy level ${Math.max(0, news.level)} -->`;
-  await issues.open({ label: kind, title, body });
+  if (!known) {
+    const body = `${text}\n\nThis issue is closed by the next drill that comes through.\n\n${markOf(news)}`;
+    await issues.open({ label: kind, title, body });
+    return;
+  }
+  await issues.comment(known, `Still so. ${text}`);
+  if (news.level > levelOf(known)) await issues.rewrite(known, known.body.replace(mark, markOf(news)));
 }
+
+const markOf = ({ level }: News): string => `<!-- understudy level ${Math.max(0, level)} -->`;
 
 async function resolve(issues: Issues, kind: Kind, news: News, proof: string): Promise<void> {
   const known = await issues.find(kind, titleOf(kind, news));

@@ -1,3 +1,4 @@
+import { sentenceOf } from '../action/errors.ts';
 import { type Result, resultOf } from '../action/result.ts';
 import type { Drilled } from './climb.ts';
 import { type Climb, type Conclusion, conclude, decisive, ladder, reached, restores } from './ladder.ts';
@@ -73,7 +74,7 @@ function tell(climb: Climb): string {
   const decided = decisive(climb);
   if (decided) {
     const what = decided.verdict === 'failed' ? 'failed' : 'could not run';
-    return `Level ${decided.level} (${ladder[decided.level]}) ${what}: ${decided.evidence}`;
+    return `Level ${decided.level} (${ladder[decided.level]}) ${what}: ${sentenceOf(decided.evidence)}`;
   }
   return climb.control === undefined || climb.control === 'could-not-run'
     ? 'No copy could be damaged on purpose, to see that it is refused.'

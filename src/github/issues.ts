@@ -12,6 +12,7 @@ export interface Issues {
   find(label: string, title: string): Promise<Issue | undefined>;
   open(issue: { readonly label: string; readonly title: string; readonly body: string }): Promise<Issue>;
   comment(issue: Issue, body: string): Promise<void>;
+  rewrite(issue: Issue, body: string): Promise<void>;
   close(issue: Issue): Promise<void>;
 }
 
@@ -43,6 +44,10 @@ export function openIssues({ token, repository, apiUrl }: GitHubOptions): Issues
     async comment({ number }, body) {
       const comment = { ...place, issue_number: number, body };
       await tryThrice(async () => (await rest()).createComment(comment), isAnswer);
+    },
+    async rewrite({ number }, body) {
+      const change = { ...place, issue_number: number, body };
+      await tryThrice(async () => (await rest()).update(change), isAnswer);
     },
     async close({ number }) {
       const closed = { state: 'closed', state_reason: 'completed' } as const;

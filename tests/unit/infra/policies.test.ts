@@ -28,7 +28,16 @@ function foundation(parameters: Record<string, string | string[]> = {}): Map<str
   });
 }
 
-const holders = foundation();
+const drillWorkflow = workflow.replace('deploy-staging', 'verify-backup');
+
+function drills(change: Record<string, string | string[]> = {}): Map<string, Holder> {
+  const named = { App: 'isso', Environment: 'staging', Repository: 'acme/isso', RepositoryId: '42' };
+  const own = { WorkflowRefs: [drillWorkflow], OidcProviderArn: provider };
+  const parameters = { ...named, ...own, BackupBucketName: 'isso-understudy-backups' };
+  return holdersIn({ account, region, parameters: { ...parameters, ...change } }, 'drill');
+}
+
+const holders = new Map([...foundation(), ...drills()]);
 const document = (name: string) => `arn:aws:ssm:${region}:${account}:document/${name}`;
 const instance = `arn:aws:ec2:${region}:${account}:instance/i-0123456789abcdef0`;
 const state = (key: string) => `arn:aws:s3:::isso-understudy/${key}`;
@@ -118,6 +127,8 @@ const tables: Table[] = [
       ["read production's backups", 's3:GetObject', backups('backups/isso/production/daily/1/manifest.json')],
       ["read another app's backups", 's3:GetObject', backups('backups/isso2/staging/daily/1/manifest.json')],
       ['write a backup', 's3:PutObject', backups('backups/isso/staging/daily/1/app.db'), create],
+      ['write among the proven', 's3:PutObject', backups('proven/isso/staging/1/manifest.json'), create],
+      ['write a proof of a drill', 's3:PutObject', backups('drills/isso/staging/1.json'), create],
       ['delete a backup', 's3:DeleteObject', backups('backups/isso/staging/daily/1/app.db')],
       ['change the lifecycle', 's3:PutLifecycleConfiguration', 'arn:aws:s3:::isso-understudy'],
       ['change its own role', 'iam:PutRolePolicy', `arn:aws:iam::${account}:role/isso-staging-ci`],
@@ -176,6 +187,37 @@ const tables: Table[] = [
       ["load another app's secrets", 'ssm:GetParametersByPath', parameter('/isso/staging2')],
       ['read any parameter', 'ssm:GetParameter', parameter('/other')],
       ['send commands', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+    ],
+  },
+  {
+    who: 'isso-staging-drill',
+    may: [
+      ['read a backup', 's3:GetObject', backups('backups/isso/staging/daily/1/app.db')],
+      ['read what was proven', 's3:GetObject', backups('proven/isso/staging/1/manifest.json')],
+      ['read receipts', 's3:GetObject', backups('drills/isso/staging/1.json')],
+      ['find backups', 's3:ListBucket', 'arn:aws:s3:::isso-understudy-backups'],
+      ['keep what is proven once', 's3:PutObject', backups('proven/isso/staging/1/app.db'), create],
+      ['write a receipt once', 's3:PutObject', backups('drills/isso/staging/1.json'), create],
+      [
+        'see that the backups are closed',
+        's3:GetBucketPublicAccessBlock',
+        'arn:aws:s3:::isso-understudy-backups',
+      ],
+    ],
+    mayNot: [
+      ["read production's backups", 's3:GetObject', backups('backups/isso/production/daily/1/app.db')],
+      ["read another app's backups", 's3:GetObject', backups('backups/isso2/staging/daily/1/app.db')],
+      ['write a backup', 's3:PutObject', backups('backups/isso/staging/daily/1/app.db'), create],
+      ['overwrite what is proven', 's3:PutObject', backups('proven/isso/staging/1/app.db'), {}],
+      ['overwrite a receipt', 's3:PutObject', backups('drills/isso/staging/1.json'), swap],
+      ['delete a backup', 's3:DeleteObject', backups('backups/isso/staging/daily/1/app.db')],
+      ['delete a receipt', 's3:DeleteObject', backups('drills/isso/staging/1.json')],
+      ['unlock a backup', 's3:PutObjectRetention', backups('backups/isso/staging/daily/1/app.db')],
+      ['read the state', 's3:GetObject', state('releases/isso/staging/1.tar.gz')],
+      ['take the lease', 's3:PutObject', state('leases/isso/staging.json'), create],
+      ['send a command', 'ssm:SendCommand', document('isso-restore')],
+      ['send to an instance', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+      ['load secrets', 'ssm:GetParametersByPath', parameter('/isso/staging')],
     ],
   },
   {
@@ -256,20 +298,23 @@ test('a host decrypts through Parameter Store alone, and its own secrets alone',
   ]);
 });
 
-describe('who may become isso-staging-ci', () => {
+describe.each([
+  ['isso-staging-ci', foundation, 'deploy-staging'],
+  ['isso-staging-drill', drills, 'verify-backup'],
+] as const)('who may become %s', (role, made, file) => {
   const claims = {
     aud: 'sts.amazonaws.com',
     sub: 'repo:acme/isso:environment:staging',
     repository_id: '42',
     ref: 'refs/heads/main',
-    job_workflow_ref: workflow,
+    job_workflow_ref: workflow.replace('deploy-staging', file),
   };
   const newSubject = { SubjectPrefix: 'repo:acme@7/isso@42' };
   const tagged = {
-    WorkflowRefs: ['understudy-actions/understudy/.github/workflows/deploy-staging.yml@refs/tags/v*'],
+    WorkflowRefs: [`understudy-actions/understudy/.github/workflows/${file}.yml@refs/tags/v*`],
   };
   const workflowAt = (ref: string) => ({
-    job_workflow_ref: `understudy-actions/understudy/.github/workflows/deploy-staging.yml@${ref}`,
+    job_workflow_ref: `understudy-actions/understudy/.github/workflows/${file}.yml@${ref}`,
   });
 
   const rows: [string, boolean, Partial<typeof claims>, Record<string, string | string[]>?][] = [
@@ -286,6 +331,7 @@ describe('who may become isso-staging-ci', () => {
       false,
       { job_workflow_ref: 'acme/isso/.github/workflows/own.yml@refs/heads/main' },
     ],
+    ['another workflow of ours', false, { job_workflow_ref: workflow.replace('deploy-staging', 'other') }],
     ['our workflow at another commit', false, workflowAt('b'.repeat(40))],
     ['a token for somebody else', false, { aud: 'https://github.com/acme' }],
     [
@@ -312,12 +358,12 @@ describe('who may become isso-staging-ci', () => {
       const told = Object.entries({ ...claims, ...changed });
       return {
         action: 'sts:AssumeRoleWithWebIdentity',
-        resource: `arn:aws:iam::${account}:role/isso-staging-ci`,
+        resource: `arn:aws:iam::${account}:role/${role}`,
         context: Object.fromEntries(
           told.map(([key, value]) => [`token.actions.githubusercontent.com:${key}`, value]),
         ),
         policies: [],
-        trust: foundation(parameters).get('isso-staging-ci')?.trust ?? null,
+        trust: made(parameters).get(role)?.trust ?? null,
         provider,
       };
     });
