@@ -88,7 +88,7 @@ async function climb(
   promiseMs: number | undefined,
 ): Promise<Climbed> {
   const { bucket, app, environment, asked } = ground;
-  say(`${key}`);
+  say(key);
   const levels: Level[] = [];
   const so = (more: Partial<Climbed> = {}): Climbed => ({
     ...{ key, committed, manifest: undefined, tooOld: false, ...more, levels },

@@ -89,10 +89,8 @@ function standingStill(database: Database, before: Database, apartMs: number): T
   ];
 }
 
-const contentOf = ({ tables, newest }: Database) => [
-  ...Object.entries(tables).sort(),
-  ...Object.entries(newest).sort(),
-];
+const contentOf = ({ tables, newest }: Database): readonly (readonly [string, unknown])[] =>
+  [...Object.entries(tables), ...Object.entries(newest)].sort(([a], [b]) => a.localeCompare(b));
 
 function otherSchema(database: Database, before: Database): Trend[] {
   if (database.schema === before.schema || database.user_version !== before.user_version) return [];

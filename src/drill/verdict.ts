@@ -1,4 +1,5 @@
 import { sentenceOf } from '../action/errors.ts';
+import type { Outcome } from '../action/outcomes.ts';
 import { type Result, resultOf } from '../action/result.ts';
 import type { Drilled } from './climb.ts';
 import { type Climb, type Conclusion, conclude, decisive, ladder, reached, restores } from './ladder.ts';
@@ -30,30 +31,31 @@ export function judgeDrill(drilled: Drilled, asked: Asked): DrillVerdict {
     return bad({ sentence, todo, level: 0, app });
   }
   const conclusion = conclude(newest, level);
-  switch (conclusion) {
-    case 'verified': {
-      const sentence = `The newest backup of ${whose}, ${newest.key}, passed every level up to ${level}: ${ladder[level]}.${caveat(level)}`;
-      return { conclusion, level, result: resultOf({ outcome: 'done', reason: 'verified', sentence, app }) };
-    }
-    case 'backup-bad': {
-      const decided = decisive(newest);
-      const sentence = `The newest backup of ${whose}, ${newest.key}, is bad. ${tell(newest)} ${fallback(drilled)}`;
-      const todo = drilled.restorable
-        ? `To restore now, take ${drilled.restorable.key}. Find out what is wrong with the newest, and back up again.`
-        : 'Back up again now, and prove that backup; find out what is wrong with this one.';
-      return bad({ sentence, todo, level: decided?.level ?? 0, app });
-    }
-    case 'control-passed': {
-      const sentence = `A copy of ${newest.key} that was damaged on purpose was not refused: no verdict of this drill can be relied on.`;
-      const result = resultOf({ outcome: 'failed', reason: conclusion, sentence, app });
-      return { conclusion, level: reached(newest), result };
-    }
-    case 'drill-could-not-run': {
-      const sentence = `Whether the newest backup of ${whose}, ${newest.key}, restores could not be tried. ${tell(newest)}`;
-      const result = resultOf({ outcome: 'unknown', reason: conclusion, sentence, app });
-      return { conclusion, level: reached(newest), result };
-    }
-  }
+  if (conclusion === 'backup-bad') return judgeBad(drilled, newest, asked);
+  const [outcome, sentence] = {
+    verified: [
+      'done',
+      `The newest backup of ${whose}, ${newest.key}, passed every level up to ${level}: ${ladder[level]}.${caveat(level)}`,
+    ],
+    'control-passed': [
+      'failed',
+      `A copy of ${newest.key} that was damaged on purpose was not refused: no verdict of this drill can be relied on.`,
+    ],
+    'drill-could-not-run': [
+      'unknown',
+      `Whether the newest backup of ${whose}, ${newest.key}, restores could not be tried. ${tell(newest)}`,
+    ],
+  }[conclusion] as [Outcome, string];
+  const result = resultOf({ outcome, reason: conclusion, sentence, app });
+  return { conclusion, level: reached(newest), result };
+}
+
+function judgeBad(drilled: Drilled, newest: Climb, { app, environment }: Asked): DrillVerdict {
+  const sentence = `The newest backup of ${app} in ${environment}, ${newest.key}, is bad. ${tell(newest)} ${fallback(drilled)}`;
+  const todo = drilled.restorable
+    ? `To restore now, take ${drilled.restorable.key}. Find out what is wrong with the newest, and back up again.`
+    : 'Back up again now, and prove that backup; find out what is wrong with this one.';
+  return bad({ sentence, todo, level: decisive(newest)?.level ?? 0, app });
 }
 
 interface Bad {

@@ -11,7 +11,7 @@ import {
 /** Levels from 0 on: p passed, f failed, c could not run. */
 function levels(text: string): Level[] {
   const verdicts: Readonly<Record<string, Verdict>> = { p: 'passed', f: 'failed', c: 'could-not-run' };
-  return [...text].map((letter, level) => ({
+  return text.split('').map((letter, level) => ({
     ...{ level, verdict: verdicts[letter] ?? 'failed', ms: 1, evidence: '' },
   }));
 }
