@@ -90,6 +90,7 @@ const tables: Table[] = [
         's3:GetObject',
         backups('backups/isso/staging/daily/1/database-0.sqlite.zst'),
       ],
+      ['compare with what is proven', 's3:GetObject', backups('proven/isso/staging/1/manifest.json')],
       ['list backups', 's3:ListBucket', 'arn:aws:s3:::isso-understudy-backups'],
       [
         'see that the backups are closed',
