@@ -23,12 +23,11 @@ backup=$state/backups/$operation
 copy=$state/rehearsal/$short
 
 check_room() {
-  local total databases need free spare=''
+  local total databases need free place spare=''
   read -r total databases < <(data_bytes)
   need=$((total + databases * 3 + 64 * 1024 * 1024))
-  for place in "$home" "$home"/releases "$state" "$state"/{operations,releases,backups,rehearsal}; do
-    [[ ! -e $place || -w $place ]] || refuse read-only "$place cannot be written: its volume is read-only."
-  done
+  place=$(read_only_place)
+  [[ -z $place ]] || refuse read-only "$place cannot be written: its volume is read-only."
   for place in "$home" "$state"; do
     free=$(free_bytes "$place")
     ((free >= need)) || refuse no-room "$place has $((free >> 20)) MiB free, and a deploy needs about $((need >> 20)) MiB beside the release."

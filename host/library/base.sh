@@ -111,6 +111,14 @@ put_once() {
     --content-type "$3" >/dev/null
 }
 
+# The first of the places that operations write to whose volume is read-only, or nothing.
+read_only_place() {
+  local place
+  for place in "$home" "$home"/releases "$state" "$state"/{operations,releases,backups,rehearsal}; do
+    [[ ! -e $place || -w $place ]] || { printf '%s' "$place" && return; }
+  done
+}
+
 free_bytes() { df --output=avail --block-size=1 "$1" | tail -n 1; }
 
 seconds_of() { printf '%d.%03d' "$(($1 / 1000))" "$(($1 % 1000))"; }

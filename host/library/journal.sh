@@ -67,8 +67,10 @@ note() { printf '%s' "$*" >"$journal/note"; }
 end_step() {
   # What a hook was ended for is the cause of what follows.
   [[ ! -s $journal/failure ]] || exit 1
-  local sentence=$3
+  local sentence=$3 place
+  place=$(read_only_place)
   if is_full; then sentence+=' The disk of the host is full.'; fi
+  if [[ -n $place && $sentence != *read-only* ]]; then sentence+=" $place cannot be written: its volume is read-only."; fi
   jq -nc --arg result "$1" --arg reason "$2" --arg sentence "$sentence" '{$result, $reason, $sentence}' >"$journal/failure"
   say "$2: $sentence"
   exit 1
