@@ -2,13 +2,13 @@
  * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
  *
  *     npm run torture                   that, and then every call of a deploy that may go wrong: see calls.ts
- *     npm run torture -- FAULT…         only faults whose name holds one of these words; the other rows stay as they were
+ *     npm run torture -- FAULT…         only rows that hold one of these words, such as 'reboot, at copy'; the other rows stay as they were
  *     npm run torture -- calls          only the calls
  */
 import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
 import { untilStopped } from '../ground/stop.ts';
 import { tortureCalls } from './calls.ts';
-import type { Manner } from './journal.ts';
+import { type Manner, nameOf } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
 import { writeTable } from './table.ts';
 import { play, type Row, raiseStage, replace, type Stage } from './trial.ts';
@@ -16,10 +16,13 @@ import { play, type Row, raiseStage, replace, type Stage } from './trial.ts';
 // A name of its own for each process, so that two tortures do not disturb each other.
 const cloudName = `t${process.pid.toString(36)}`;
 const words = process.argv.slice(2);
-const chosen = faults.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 const manners = ['pause', 'overlap'] as const;
 const hostsEach = 2;
-const places = manners.flatMap((manner) => placesOf(manner, chosen));
+const everywhere = manners.flatMap((manner) => placesOf(manner));
+const places = everywhere.filter(({ fault, point }) => {
+  const place = `${fault.name}, at ${nameOf(point)}`;
+  return words.length === 0 || words.some((word) => place.includes(word));
+});
 const rows = new Map<Place, Row>();
 const stop = untilStopped();
 
@@ -88,7 +91,6 @@ async function tortureHosts(): Promise<boolean> {
   }
   const played = places.flatMap((place) => rows.get(place) ?? []);
   const failed = played.filter(({ problems }) => problems.length > 0).length;
-  const everywhere = manners.flatMap((manner) => placesOf(manner));
   if (played.length > 0) await writeTable(played, everywhere);
   console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
   return failed === 0 && played.length === places.length;

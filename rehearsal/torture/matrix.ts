@@ -18,8 +18,8 @@ export interface Place {
 export const faults: readonly Fault[] = [...deaths, ...bystanders, ...agent, ...hooks, ...shortages];
 
 /** All places of the matrix for one manner. */
-export function placesOf(manner: Manner, chosen: readonly Fault[] = faults): readonly Place[] {
-  return chosen.flatMap((fault) =>
+export function placesOf(manner: Manner): readonly Place[] {
+  return faults.flatMap((fault) =>
     fault.points(manner).map((point, index) => ({ manner, fault, point, first: index === 0 })),
   );
 }

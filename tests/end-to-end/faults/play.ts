@@ -74,7 +74,8 @@ function unclear(deploy: Deploy): string[] {
   const { code, errors } = deploy.main;
   if (isWell(deploy)) return code === 0 ? [] : [`a success that ended with ${code}`];
   const sentence = errors[0]?.message ?? '';
-  const isClear = code === 1 && errors.length === 1 && / What to do: .+/.test(sentence);
+  const expected = deploy.result.result === 'unknown' ? 4 : 1;
+  const isClear = code === expected && errors.length === 1 && / What to do: .+/.test(sentence);
   return isClear ? [] : [`no clear sentence, code ${code}: ${sentence}`];
 }
 
