@@ -1,8 +1,8 @@
 #!/bin/bash
 # Whether a backup restores, by its bytes and its manifest alone: levels 2 to 4 of the ladder, in one pass over the bytes. It knows
-# nothing of a host: `verify_as` stands before each command that reads what a backup holds (a user without rights), or is empty.
-# Each level's function prints its evidence and returns 0: passed, 1: failed, 2: could not run. No manifest is believed before
-# `manifest_problem` found nothing.
+# nothing of a host, and needs data.sh alone beside it: `verify_as` stands before each command that reads what a backup holds (a user
+# without rights), or is empty. Each level's function prints its evidence and returns 0: passed, 1: failed, 2: could not run. No
+# manifest is believed before `manifest_problem` found nothing.
 # shellcheck shell=bash disable=SC2154
 
 verify_as=()

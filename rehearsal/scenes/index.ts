@@ -7,6 +7,7 @@ import { interruptedRuns } from './interrupted-runs.ts';
 import { lostInstance } from './lost-instance.ts';
 import { nightWithoutGitHub } from './night.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
+import { restoreByHand } from './restore-by-hand.ts';
 import { samePushAgain } from './same-push-again.ts';
 import type { Scene } from './scene.ts';
 import { upgradeByOverlap } from './upgrade-by-overlap.ts';
@@ -26,4 +27,5 @@ export const scenes: readonly Scene[] = [
   restartWithSecrets,
   backupUnderWrites,
   nightWithoutGitHub,
+  restoreByHand,
 ];

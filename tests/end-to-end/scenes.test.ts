@@ -38,7 +38,7 @@ afterAll(async () => {
 describe('a push reaches staging through the workflow', () => {
   // The others take minutes, and play in the rehearsal alone.
   const played = ['first-deploy', 'overlap', 'pause', 'incident', 'same-push', 'interrupted', 'restart'];
-  played.push('backup', 'night');
+  played.push('backup', 'night', 'by-hand');
   test.each(scenes.filter(({ key }) => played.includes(key)).map((scene) => [scene.name, scene] as const))(
     '%s',
     async (_, scene) => {

@@ -202,6 +202,14 @@ chmod 755 /usr/local/bin/sqlite3`);
       }),
     ],
     [
+      'a store that nobody answers at',
+      'could not be fetched: curl: (7)',
+      async (request: Request) => ({
+        ...request,
+        urls: { 'database-0.sqlite.zst': 'https://198.18.0.1:9/x' },
+      }),
+    ],
+    [
       'no room',
       'MiB free, and this backup needs',
       async (request: Request) => ({
@@ -214,7 +222,7 @@ chmod 755 /usr/local/bin/sqlite3`);
     ],
   ])('%s is a drill that could not run', async (_, words, change) => {
     const request = await change(await restores.request(backup));
-    const result = await restores.verify(request, { timeout: '60' });
+    const result = await restores.verify(request, { timeout: '30' });
     expect(result['reason']).toBe('drill-could-not-run');
     expect(result.code).toBe(21);
     expect(result.sentence).toContain(words);
@@ -285,24 +293,18 @@ describe('restoring', () => {
     expect(await host.sql('PRAGMA integrity_check')).toBe('ok');
   });
 
-  test('works where the live database is broken, and says that it could not be copied', async () => {
-    const request = await restores.request(backup);
-    await host.shell(`systemctl stop 'shop@*'; head -c 8192 /dev/urandom >${shared}/app.db`);
-    const result = await restores.run(request);
-    expect(result).toMatchObject({ result: 'done', reason: 'restored' });
-    expect(result.sentence).toContain('lies there as it was');
-    await stands('kept');
-  });
-
-  test('gives the database the journal of the manifest', async () => {
+  test('works where the live database is broken, and gives the database the journal of the manifest', async () => {
     const request = await restores.request(backup);
     const databases = request.manifest.databases.map((one) => ({ ...one, journal_mode: 'delete' }));
+    await host.shell(`systemctl stop 'shop@*'; head -c 8192 /dev/urandom >${shared}/app.db`);
     // Seen before the app, which sets its own, has it open.
     await atStart(host, `od -An -tu1 -j18 -N1 ${shared}/app.db >${shared}/mode`);
     const result = await restores.run({ ...request, manifest: { ...request.manifest, databases } });
     await atStart(host, '');
     expect(result).toMatchObject({ result: 'done', reason: 'restored' });
+    expect(result.sentence).toContain('lies there as it was');
     expect((await host.shell(`cat ${shared}/mode; rm ${shared}/mode`)).trim()).toBe('1');
+    await stands('kept');
   });
 
   // The app is content with the data as it is, and not with what is restored.
@@ -428,3 +430,20 @@ test('an empty host comes up on the backup, code and all', async () => {
   expect(await host.deploy({ version: 'after' })).toMatchObject({ result: 'done', previous: live });
   expect(await host.shell('ls /var/lib/understudy/shop/releases')).toContain(live);
 });
+
+test.each(['overlap', 'restart'] as const)(
+  'an app that is switched by %s gets its data back',
+  async (how) => {
+    await host.prepare({ switch: how, backups: backups.bucket });
+    const { release } = await host.deploy({ version: how });
+    await host.sql("DELETE FROM notes; INSERT INTO notes VALUES ('kept')");
+    const made = await backups.make();
+    await host.sql("INSERT INTO notes VALUES ('later')");
+    const result = await restores.run(await restores.request(made));
+    expect(result).toMatchObject({ result: 'done', reason: 'restored', healthy: true, release });
+    expect(await host.units()).toEqual([`shop@${release}.service`]);
+    expect(await host.health()).toContain(`"version": "${how}"`);
+    expect(await notes()).toBe('kept');
+    expect(result['down_ms'] === 0).toBe(how === 'overlap');
+  },
+);
