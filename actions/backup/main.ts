@@ -13,10 +13,9 @@ import { lookAfterLeftover } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
 import { record } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
-import { sendToFleet } from '../../src/operation/send.ts';
 import { declaration } from './declaration.ts';
 import { planBackup } from './plan.ts';
-import { confirm, requireBuckets, tellPlan } from './steps.ts';
+import { confirm, requireBuckets, sendToEach, tellPlan } from './steps.ts';
 
 /** Backs an environment up, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -50,8 +49,8 @@ async function backUp(report: Report, signal: AbortSignal): Promise<Result> {
 
   const { result } = await holdingLease({ ...work, job, github, signal }, async (held) => {
     const parameters = { fence: String(held.fence), tier, excerpts };
-    const order = { parameters, delivery, timeout, present };
-    const outcomes = await phase('Back up', () => sendToFleet(work, order, held));
+    const order = { parameters, delivery, timeout };
+    const outcomes = await phase('Back up', () => sendToEach(work, order, present, held));
     const told = await phase('Judge', () => judge(work, [...outcomes, ...absent], report, held.signal));
     const confirmed = await phase('Confirm', () => confirm(services, operation, told, report));
     await phase('Record', () => record(work, confirmed, job, report));

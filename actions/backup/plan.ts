@@ -24,7 +24,7 @@ interface Asked {
   readonly 'role-arn': string | undefined;
 }
 
-/** One instance after the other, so that no two give their backup the same name; and each makes its own, whatever the others do. */
+/** Each instance makes its own, whatever becomes of the others: also where some are out of reach from the start. */
 const rollout = { concurrency: 1, errors: 50 } as const;
 
 /** Plans a backup from values alone. */
