@@ -34,6 +34,8 @@ export class Fleet {
   /** What the hosts answer to a document; the nth time it is sent, or an error that looking for it meets. */
   readonly answers = new Map<string, (instance: string, time: number) => Says>();
   readonly #ssm = mockClient(SSMClient);
+  /** Whom a document was sent to last. */
+  readonly #targets = new Map<string, readonly string[]>();
   #now = 0;
 
   constructor() {
@@ -76,15 +78,17 @@ export class Fleet {
       this.asked.push(`cancel ${CommandId}`);
       return {};
     });
-    this.#ssm.on(SendCommandCommand).callsFake(async ({ DocumentName, Parameters }) => {
+    this.#ssm.on(SendCommandCommand).callsFake(async ({ DocumentName, Parameters, InstanceIds, Targets }) => {
       const document = String(DocumentName).replace('isso-', '');
       const about = Parameters?.['about']?.[0];
+      this.#targets.set(document, InstanceIds ?? Targets?.[0]?.Values ?? []);
       this.asked.push(about && about !== 'none' ? `send ${document} about ${about}` : `send ${document}`);
       return { Command: { CommandId: document } };
     });
     this.#ssm.on(ListCommandInvocationsCommand).callsFake(async ({ CommandId }) => {
       const time = this.asked.filter((one) => one.startsWith(`send ${CommandId}`)).length;
-      return { CommandInvocations: instances.map((instance) => this.#invocation(CommandId, instance, time)) };
+      const targets = this.#targets.get(CommandId) ?? instances;
+      return { CommandInvocations: targets.map((instance) => this.#invocation(CommandId, instance, time)) };
     });
   }
 
