@@ -5,6 +5,7 @@
 
 copies=$state/copies
 raw=$state/copying/$operation
+said=$journal/said # what sqlite3 or aws said last
 
 # ---- what it is called ----------------------------------------------------------------------------------------
 
@@ -207,7 +208,7 @@ copy_databases() {
   install -d -m 0700 "$copies" "$(half_folder)"
   keep_fact copied "$(now_ms)"
   for name in "${names[@]}"; do
-    guarded copy_database "$(setting user)" "$home/shared/$name" "$raw/data/$index" >"$journal/times" 2>"$journal/said" || fail_copy "$name"
+    guarded copy_database "$(setting user)" "$home/shared/$name" "$raw/data/$index" >"$journal/times" 2>"$said" || fail_copy "$name"
     mapfile -t times <"$journal/times"
     if [[ ${#times[@]} != 4 ]] || ! are_numbers "${times[@]}"; then fail verification-failed "sqlite3 did not tell when it copied $name."; fi
     told+="${told:+, }$name in $((times[3] - times[2])) ms"
@@ -220,13 +221,13 @@ copy_databases() {
 }
 
 fail_copy() {
-  local said
-  said=$(tail -c 1000 "$journal/said" | tr -c '[:print:]' ' ')
-  case $said in
+  local words
+  words=$(tail -c 1000 "$said" | tr -c '[:print:]' ' ')
+  case $words in
   *'database is locked'*) fail busy "The database $1 was held by others for 20 s, so it could not be read." ;;
   *'disk is full'* | *'No space left'*) fail no-room "The disk filled up while $1 was copied." ;;
   *'not a database'*) fail backup-precondition "$1 is no SQLite database." ;;
-  *) fail verification-failed "The database $1 could not be copied: $said" ;;
+  *) fail verification-failed "The database $1 could not be copied: $words" ;;
   esac
 }
 
@@ -397,13 +398,10 @@ write_manifest() {
 
 # ---- stored ---------------------------------------------------------------------------------------------------
 
-# The objects of a manifest, each with its SHA-256.
-objects_of() { jq -r '.databases[], .files, .code | select(.) | "\(.object) \(.packed.sha256)"' "$1"; }
-
 was_put() { journal_lines | jq -en --arg name "$1" 'any(inputs; .fact == "put" and .value == $name)' >/dev/null; }
 
 # S3's own word for why it refused, from what aws said: nothing where none came.
-refusal_code() { sed -n 's/.*An error occurred (\([A-Za-z0-9]*\)).*/\1/p' "$journal/said" | head -n 1; }
+refusal_code() { sed -n 's/.*An error occurred (\([A-Za-z0-9]*\)).*/\1/p' "$said" | head -n 1; }
 
 # Stores one object where there is none, and tries again what may still succeed. Each try is written down before it is
 # made: so what is there already, after one of which we never heard, is ours. False: S3's word is in `said`.
@@ -417,10 +415,10 @@ put_backup() { # FILE SHA-256 TYPE
     keep_fact put "$name"
     if AWS_MAX_ATTEMPTS=1 store_seconds=$(($(time_left_ms) / 1000 + 1)) store s3api put-object --bucket "$(setting backups)" \
       --key "$(backup_key "$name")" --body "$1" --if-none-match '*' --checksum-algorithm SHA256 --checksum-sha256 "$sum" \
-      --content-type "$3" >/dev/null 2>"$journal/said"; then
+      --content-type "$3" >/dev/null 2>"$said"; then
       return 0
     fi
-    cat "$journal/said" >&2
+    cat "$said" >&2
     case $(refusal_code) in
     PreconditionFailed)
       [[ $tried == yes ]]
@@ -437,15 +435,35 @@ put_backup() { # FILE SHA-256 TYPE
 
 type_of() { case $1 in *.zst) echo application/zstd ;; *.gz) echo application/gzip ;; *) echo application/json ;; esac; }
 
-what_s3_said() { tail -c 600 "$journal/said" | tr -c '[:print:]' ' ' | sed 's/^ *//; s/ *$//'; }
+what_s3_said() { tail -c 600 "$said" 2>/dev/null | tr -c '[:print:]' ' ' | sed 's/^ *//; s/ *$//'; }
 
+# Two at a time: the databases one after the other, and beside them the files and the code.
 upload() {
-  local half object sum
+  rm -f "$journal/refused"
+  guarded put_lanes || fail upload-failed "$(cat "$journal/refused" 2>/dev/null || echo 'An object') could not be stored in $(setting backups): $(what_s3_said)."
+}
+
+put_lanes() {
+  local lane code=0
+  put_lane '.files, .code' "$journal/said-beside" &
+  lane=$!
+  put_lane '.databases[]' "$journal/said" || code=1
+  wait "$lane" || code=1
+  return "$code"
+}
+
+# It goes no further than the other lane has come, where that was refused.
+put_lane() { # FILTER SAID
+  local object sum half said=$2
   half=$(half_folder)
   while read -r object sum <&4; do
-    guarded put_backup "$half/$object" "$sum" "$(type_of "$object")" ||
-      fail upload-failed "$object could not be stored in $(setting backups): $(what_s3_said)."
-  done 4< <(objects_of "$half/manifest.json")
+    [[ ! -e $journal/refused ]] || return 1
+    if ! put_backup "$half/$object" "$sum" "$(type_of "$object")"; then
+      printf '%s' "$object" >"$journal/refused"
+      [[ $said == "$journal/said" ]] || cp "$said" "$journal/said"
+      return 1
+    fi
+  done 4< <(jq -r "$1"' | select(.) | "\(.object) \(.packed.sha256)"' "$half/manifest.json")
 }
 
 # The manifest makes it a backup. From here on nobody is heard: it is one object.

@@ -23,7 +23,7 @@ copy_database() { # USER SOURCE TARGET
 .timeout 20000
 $clock
 BEGIN;
-SELECT 1 FROM sqlite_master LIMIT 1;
+SELECT EXISTS (SELECT 1 FROM sqlite_master);
 $clock
 .backup --async '$3'
 COMMIT;

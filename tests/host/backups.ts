@@ -13,9 +13,11 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { type Cloud, operatorClient } from '../../rehearsal/cloud/cloud.ts';
+import { layClock, liftClock, setClock } from './clock.ts';
 import type { Host, Result } from './ground.ts';
 
-const state = '/var/lib/understudy/shop';
+export const state = '/var/lib/understudy/shop';
+export const shared = '/srv/shop/shared';
 
 interface Packed {
   readonly object: string;
@@ -76,9 +78,18 @@ export class Backups {
   }
 
   /** One backup, as its document makes it. */
-  make(parameters: Parameters = {}): Promise<Result> {
+  make(parameters: Parameters = {}, variables: readonly string[] = []): Promise<Result> {
     const defaults = { fence: 'none', tier: 'auto', excerpts: 'on' };
-    return this.#host.run('backup', { ...defaults, ...parameters });
+    return this.#host.run('backup', { ...defaults, ...parameters }, variables);
+  }
+
+  /** One backup while the host's clock is off, as in `+1h`: for the scripts and the tools that they ask for the time. */
+  async makeAt(off: string, parameters: Parameters = {}): Promise<Result> {
+    const variables = await layClock(this.#host);
+    await setClock(this.#host, off);
+    const result = await this.make(parameters, variables);
+    await liftClock(this.#host);
+    return result;
   }
 
   /** Changes what the live release says of its data: a jq filter on its description. */

@@ -113,7 +113,11 @@ export class Host {
   }
 
   /** Runs a document's script as the agent does: no HOME, cwd /usr/bin, stdin empty, by `sh -c <path>`. */
-  async run(operation: HostOperation, parameters: Record<string, string>): Promise<Result> {
+  async run(
+    operation: HostOperation,
+    parameters: Record<string, string>,
+    variables: readonly string[] = [],
+  ): Promise<Result> {
     const script = compose(operation, {
       app,
       environment,
@@ -122,10 +126,13 @@ export class Host {
       ...parameters,
     });
     const start =
-      'path=$(mktemp /root/script-XXXXXX); cat >"$path"; chmod 700 "$path"; cd /usr/bin; exec env -i PATH=/usr/bin:/bin sh -c "$path" </dev/null';
-    const { code, stdout, stderr } = await onHost(this.#cloud, this.instanceId, ['sh', '-c', start], {
-      input: script,
-    });
+      'path=$(mktemp /root/script-XXXXXX); cat >"$path"; chmod 700 "$path"; cd /usr/bin; exec env -i PATH=/usr/bin:/bin "$@" sh -c "$path" </dev/null';
+    const { code, stdout, stderr } = await onHost(
+      this.#cloud,
+      this.instanceId,
+      ['sh', '-c', start, 'sh', ...variables],
+      { input: script },
+    );
     const line = stdout.split('\n')[0] ?? '';
     if (!line.startsWith('UNDERSTUDY_RESULT '))
       throw new Error(`no result, code ${code}: ${stdout}${stderr}`);
