@@ -30,11 +30,11 @@ set_attempt_aside() {
 start_unit() {
   local property properties=()
   for property in "$@"; do properties+=(--property="$property"); done
-  cp "$0" "$journal/script.new"
-  sync "$journal/script.new"
-  mv -f "$journal/script.new" "$journal/script"
+  cp "$0" "$journal/script.$$" # two watchers at once: each has its own
+  sync "$journal/script.$$"
+  mv -f "$journal/script.$$" "$journal/script"
   systemctl reset-failed "$unit" 2>/dev/null || true
-  # Two watchers at once: the second finds the unit there, and waits for it as the first does.
+  # The second finds the unit there, and waits for it as the first does.
   systemd-run --quiet --unit="$unit" --description="Understudy: $action $app" --collect \
     --property=KillMode=control-group --property=RuntimeMaxSec="$((work_seconds + reserve_seconds / 2))" --property=TimeoutStopSec=10 \
     --property=Nice=5 --property=StandardOutput=append:"$journal/log" --property=StandardError=append:"$journal/log" \
