@@ -179,17 +179,19 @@ recover() {
   fi
 }
 
+# It may have died at any point from the first try to store its manifest to the last word of its verdict.
 recover_commit() {
-  local half
+  local half outcome=unknown
   half=$(half_folder)
   # Half a minute of its own: its time may be over.
   keep_fact started "$(($(uptime_ms) - work_seconds * 1000 + 30000))"
-  if [[ -f $half/manifest.json ]] && ! put_manifest "$half/manifest.json"; then
-    remove_half
-    finish unknown commit-failed "The backup died while its manifest was stored, and whether it is there cannot be told: $(what_s3_said).$(tell_last)"
-  else
+  if [[ -d $copies/$(backup_name) ]] || { [[ -f $half/manifest.json ]] && put_manifest "$half/manifest.json"; }; then
     keep_committed
     finish_backed_up ' It was interrupted after its commit, and finished by recovery.'
+  else
+    if [[ -s $journal/failure ]]; then outcome=$(failure result); fi
+    remove_half
+    finish "$outcome" commit-failed "The backup died while its manifest was stored, and whether that is in $(setting backups) is for its reader to see: $(what_s3_said).$(tell_last)"
   fi
 }
 

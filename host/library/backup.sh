@@ -87,7 +87,9 @@ guarded() {
   wait "$worker" || code=$?
   kill "$watcher" 2>/dev/null || true
   wait "$watcher" || true
-  ((code == 0)) || safe_point
+  if ((code != 0)); then
+    may_go_on "$floor" || safe_point
+  fi
   return "$code"
 }
 
@@ -108,6 +110,7 @@ check_sources() {
     'regular empty file') refuse backup-precondition "The database $name is an empty file." ;;
     *) refuse backup-precondition "The database $name is no file but a $kind." ;;
     esac
+    as_user "$(setting user)" test -r "$home/shared/$name" || refuse backup-precondition "The database $name cannot be read by the user of the app."
   done
   mapfile -t names < <(of_release '.data.include[]?')
   for name in "${names[@]}"; do
@@ -145,13 +148,16 @@ needed_bytes() {
 
 check_room_for_backup() {
   local need floor free
+  install -d -m 0700 "$copies"
   lay_ballast
-  need=$(needed_bytes) floor=$(floor_bytes) free=$(free_bytes "$state")
+  need=$(needed_bytes)
+  floor=$(floor_bytes)
+  free=$(free_bytes "$state")
   if ((free < need + floor)); then
     remove_old_copies
     free=$(free_bytes "$state")
   fi
-  ((free >= need + floor)) || refuse no-room "$state has $((free >> 20)) MiB free, and a backup needs about $((need >> 20)) MiB beside $((floor >> 20)) MiB that stay free for the app. Earlier backups take $(($(du --bytes --summarize "$copies" 2>/dev/null | cut -f 1) >> 20)) MiB there."
+  ((free >= need + floor)) || refuse no-room "$state has $((free >> 20)) MiB free, and a backup needs about $((need >> 20)) MiB beside $((floor >> 20)) MiB that stay free for the app. Earlier backups take $(($(du --bytes --summarize "$copies" | cut -f 1) >> 20)) MiB there."
   note "needs about $((need >> 20)) MiB of $((free >> 20)) MiB"
 }
 

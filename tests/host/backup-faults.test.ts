@@ -82,7 +82,7 @@ describe('S3', () => {
 
   test('that never answers about the manifest leaves it unknown', async () => {
     await addFault(cloud, { action: 'PutObject', kind: 'lost', resource: manifest, times: 'always' });
-    const result = await backups.make({ timeout: '14' });
+    const result = await backups.make({ timeout: '24' });
     expect(result).toMatchObject({ result: 'unknown', reason: 'commit-failed', code: 16 });
     expect(await backups.leftBehind()).toBe('');
   });

@@ -177,6 +177,11 @@ describe('what is refused', () => {
       'leads out of shared/',
     ],
     ['a database without a table', `sqlite3 ${bad} 'PRAGMA user_version = 1; VACUUM'`, 'holds no table'],
+    [
+      'not readable',
+      `sqlite3 ${bad} 'CREATE TABLE t (x)'; chmod 000 ${bad}`,
+      'cannot be read by the user of the app',
+    ],
     ['no database', `head -c 5000 /dev/urandom >${bad}`, 'is no SQLite database'],
   ])('a database that is %s', async (_, make, says) => {
     await host.shell(`rm -rf ${bad}*; ${make}; chown -h shop ${bad} 2>/dev/null || true`);
