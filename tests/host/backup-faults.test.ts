@@ -134,6 +134,19 @@ describe('kill -9', () => {
     expect((await backups.keys()).filter((key) => key.includes(operation))).toHaveLength(3);
   });
 
+  test('over its verdict: what S3 had said to the manifest is told', async () => {
+    const operation = host.operation();
+    await addFault(cloud, { action: 'PutObject', kind: 'denied', resource: '*/manifest.json' });
+    await addFault(cloud, { action: 'PutObject', kind: 'delay', resource: '*/results/*', seconds: 20 });
+    const running = backups.make({ operation });
+    await host.until(`test -s ${state}/operations/${operation}/details`);
+    await host.shell(`systemctl kill --signal=KILL understudy-shop-${operation}.service`);
+    expect(await running).toMatchObject({ result: 'failed', reason: 'commit-failed', code: 16 });
+    await clearFaults(cloud);
+    expect(await backups.leftBehind()).toBe('');
+    expect((await backups.kept()).filter((each) => each.includes(operation))).toEqual([]);
+  });
+
   test('by a power cut in the middle of the upload: nothing is left after the boot, and the next one is good', async () => {
     const operation = host.operation();
     const point = pointOf('upload:put');
