@@ -613,6 +613,12 @@ ask_copy() { # FILE [STATEMENTS, else they come on stdin]
 
 blame() { case $1 in 7 | 10 | 13 | 14 | 1[1-9][0-9] | 10[2-9] | 2??) echo 2 ;; *) echo 1 ;; esac; }
 
+count_violations() {
+  local told
+  told=$(ask_copy "$1" 'SELECT count(*) FROM pragma_foreign_key_check;') || told=null
+  if [[ $told =~ ^[0-9]{1,15}$ ]]; then printf '%s' "$told"; else printf null; fi
+}
+
 is_sound() {
   local told code=0 size pages page_size tables violations known
   "\${verify_as[@]}" test -r "$2" || { echo 'its copy cannot be read' && return 2; }
@@ -620,14 +626,15 @@ is_sound() {
   ((code == 0)) || { echo "integrity_check ended with code $code: \${told:0:300}" && return "$(blame "$code")"; }
   [[ $told == ok ]] || { echo "integrity_check says: \${told:0:300}" && return 1; }
   told=$(ask_copy "$2" "SELECT (SELECT page_count FROM pragma_page_count) || ' ' || (SELECT page_size FROM pragma_page_size) || ' '
-    || (SELECT count(*) FROM sqlite_master WHERE type = 'table') || ' ' || (SELECT count(*) FROM pragma_foreign_key_check);") || code=$?
+    || (SELECT count(*) FROM sqlite_master WHERE type = 'table');") || code=$?
   ((code == 0)) || { echo "sqlite3 ended with code $code: \${told:0:300}" && return "$(blame "$code")"; }
-  [[ $told =~ ^([0-9]{1,15})\\ ([0-9]{1,6})\\ ([0-9]{1,9})\\ ([0-9]{1,15})$ ]] || { echo "it says of itself: \${told:0:300}" && return 1; }
-  read -r pages page_size tables violations <<<"$told"
+  [[ $told =~ ^([0-9]{1,15})\\ ([0-9]{1,6})\\ ([0-9]{1,9})$ ]] || { echo "it says of itself: \${told:0:300}" && return 1; }
+  read -r pages page_size tables <<<"$told"
   size=$("\${verify_as[@]}" stat --format=%s "$2") || return 2
   [[ $size =~ ^[0-9]{1,15}$ && $size == "$((pages * page_size))" ]] || { echo "it has $size bytes, and $pages pages of $page_size" && return 1; }
   ((tables >= 1)) || { echo 'it has no table' && return 1; }
-  known=$(jq -r '.foreign_key_violations // 0' <<<"$1")
+  violations=$(count_violations "$2")
+  known=$(jq -r 'if has("foreign_key_violations") then .foreign_key_violations else 0 end' <<<"$1")
   [[ $violations == "$known" ]] || { echo "$violations rows break a foreign key, not $known" && return 1; }
   echo "ok, $pages pages, $tables tables, $violations foreign key violations"
 }

@@ -207,6 +207,22 @@ describe('the negative control', () => {
   });
 });
 
+test('a foreign key that points at no table says nothing of a backup, as when it was made', () => {
+  rmSync(join(folder, 'mismatched.db'), { force: true });
+  const database = new DatabaseSync(join(folder, 'mismatched.db'));
+  database.exec(`PRAGMA foreign_keys = OFF; CREATE TABLE parents (id, name);
+    CREATE TABLE children (parent REFERENCES parents (id)); INSERT INTO children VALUES (1);`);
+  database.close();
+  const bytes = readFileSync(join(folder, 'mismatched.db'));
+  const told = describeBytes(bytes, { parents: 0, children: 1 });
+  const entry = { ...told, user_version: 0, foreign_key_violations: null };
+  expect(judge(zstdCompressSync(bytes), entry)).toMatchObject({ code: 0, level: 4 });
+  expect(judge(zstdCompressSync(bytes), { ...entry, foreign_key_violations: 0 })).toMatchObject({
+    code: 1,
+    level: 3,
+  });
+});
+
 test('more tables than one statement of SQLite takes are counted', () => {
   const database = new DatabaseSync(join(folder, 'many.db'));
   const statements = Array.from({ length: 1100 }, (_, index) => `CREATE TABLE t${index} (x);`).join('');
