@@ -13,6 +13,12 @@ import { type Cloud, operatorClient } from '../cloud/cloud.ts';
 import { type RecordedCall, readCalls } from '../gateway/record.ts';
 import type { Run } from '../runner/runner.ts';
 
+export interface Issue {
+  readonly state: 'open' | 'closed';
+  readonly labels: readonly string[];
+  readonly comments: readonly { readonly body: string }[];
+}
+
 /** What an operator sees of an app in the account, and in GitHub. */
 export class Account {
   readonly s3: S3Client;
@@ -66,6 +72,20 @@ export class Account {
         return { key: `${place.Bucket}/${place.Key}`, text };
       }),
     );
+  }
+
+  /** Keys of the backup bucket that begin so, in their order. */
+  keys(prefix: string): Promise<string[]> {
+    return this.#keys(`${this.#app}-understudy-backups`, prefix);
+  }
+
+  /** The issues that the GitHub stand-in holds of the repository, the newest first. */
+  async issues(): Promise<Issue[]> {
+    const answer = await fetch(`${this.#cloud.githubUrl}/_cloud/state`);
+    const { repositories } = JSON.parse(await answer.text()) as {
+      repositories: Record<string, { issues: Issue[] }>;
+    };
+    return repositories[`acme/${this.#app}`]?.issues ?? [];
   }
 
   /** Keys of all that the state bucket holds of releases, and which of them stands for which commit. */

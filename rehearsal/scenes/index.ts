@@ -1,5 +1,6 @@
 import { backupUnderWrites } from './backup-under-writes.ts';
 import { badReleasesUnderLoad } from './bad-releases.ts';
+import { theBadDay, theDrill } from './drills.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { fleet } from './fleet.ts';
 import { incident } from './incident.ts';
@@ -28,4 +29,6 @@ export const scenes: readonly Scene[] = [
   backupUnderWrites,
   nightWithoutGitHub,
   restoreByHand,
+  theDrill,
+  theBadDay,
 ];

@@ -1,3 +1,4 @@
+import { escapeMarkdown } from '../action/summary.ts';
 import type { Issue, Issues } from '../github/issues.ts';
 import type { Conclusion } from './ladder.ts';
 
@@ -29,7 +30,10 @@ const mark = /<!-- understudy level (?<level>\d) -->/;
  * Tells by issues what became of a drill: one open issue for each kind of red, to which the next adds, and which is closed
  * with the proof.
  */
-export async function tellIssues(issues: Issues, news: News): Promise<void> {
+export async function tellIssues(issues: Issues, given: News): Promise<void> {
+  // A table may have any name, and whoever wrote into the database gave it.
+  const [sentence, todo] = [escapeMarkdown(given.sentence), escapeMarkdown(given.todo)];
+  const news = { ...given, sentence, todo };
   const told = `${news.sentence}\n\n[The run](${news.runUrl})`;
   switch (news.conclusion) {
     case 'verified':

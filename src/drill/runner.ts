@@ -208,6 +208,12 @@ async function start({ folder, signal }: Bench, words: readonly string[], input?
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 2));
   });
-  const [code] = await Promise.all([ended, input && child.stdin ? pipeline(input, child.stdin) : undefined]);
+  const sent = input && child.stdin ? pipeline(input, child.stdin) : Promise.resolve();
+  // Awaited both: who begins again must not meet what still writes.
+  const [end, sending] = await Promise.allSettled([ended, sent]);
+  if (end.status === 'rejected') throw end.reason;
+  // What ended badly has stopped reading; that says more than that the rest could not be sent.
+  if (sending.status === 'rejected' && end.value === 0) throw sending.reason;
+  const code = end.value;
   return { code, text: text.trim().replaceAll(/\s+/g, ' ').slice(0, 600) };
 }

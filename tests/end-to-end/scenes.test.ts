@@ -38,7 +38,7 @@ afterAll(async () => {
 describe('a push reaches staging through the workflow', () => {
   // The others take minutes, and play in the rehearsal alone.
   const played = ['first-deploy', 'overlap', 'pause', 'incident', 'same-push', 'interrupted', 'restart'];
-  played.push('backup', 'night', 'by-hand');
+  played.push('backup', 'night', 'by-hand', 'drill');
   test.each(scenes.filter(({ key }) => played.includes(key)).map((scene) => [scene.name, scene] as const))(
     '%s',
     async (_, scene) => {
@@ -119,24 +119,32 @@ describe('what was called meanwhile', () => {
     const judged = calls().filter(({ principal }) => principal.startsWith('role/'));
     expect(judged.length).toBeGreaterThan(200);
     expect(new Set(judged.map(({ principal }) => principal))).toEqual(
-      new Set(apps.flatMap((app) => [`role/${app}-staging-ci`, `role/${app}-staging-host`])),
+      new Set([
+        ...apps.flatMap((app) => [`role/${app}-staging-ci`, `role/${app}-staging-host`]),
+        'role/isso-staging-drill',
+      ]),
     );
     expect(await findDeniedCalls(judged, holders)).toEqual([]);
   }, 60_000);
 });
 
-/** The foundation's roles and policies, with the parameters that the app's stack was made with. */
+/** The roles and policies of the app's stacks, with the parameters that these were made with. */
 async function holdersOf(app: string): Promise<Map<string, Holder>> {
+  const foundation = await holdersOfStack(`${app}-staging`, 'foundation');
+  return new Map([...foundation, ...(await holdersOfStack(`${app}-staging-drill`, 'drill'))]);
+}
+
+async function holdersOfStack(
+  StackName: string,
+  template: 'foundation' | 'drill',
+): Promise<Map<string, Holder>> {
   const client = new CloudFormationClient(operatorClient(cloud));
-  const { Stacks: stacks } = await client.send(new DescribeStacksCommand({ StackName: `${app}-staging` }));
+  const { Stacks: stacks } = await client.send(new DescribeStacksCommand({ StackName }));
   const given = stacks?.[0]?.Parameters ?? [];
   const lists = ['WorkflowRefs', 'Refs'];
   const parameters = given.map(({ ParameterKey: key = '', ParameterValue: value = '' }) => {
     return [key, lists.includes(key) ? value.split(',') : value] as const;
   });
-  return holdersIn({
-    account: cloud.account,
-    region: cloud.region,
-    parameters: Object.fromEntries(parameters),
-  });
+  const made = { account: cloud.account, region: cloud.region, parameters: Object.fromEntries(parameters) };
+  return holdersIn(made, template);
 }

@@ -65,6 +65,15 @@ describe('the issues of drills', () => {
     expect(shown(held)).toEqual(['backup-bad closed 2', 'backup-bad open 0']);
   });
 
+  test('render nothing of what a database made them say, and call nobody', async () => {
+    const { issues, held } = memoryIssues();
+    await tellIssues(issues, {
+      ...bad(),
+      sentence: 'table @acme/all <img src=x> [here](http://x) has 2 rows.',
+    });
+    expect(held[0]?.body).not.toMatch(/@acme|<img|\[here\]/);
+  });
+
   test('stay open until a drill comes as far as the level that opened them', async () => {
     const { issues, held } = memoryIssues();
     await tellIssues(issues, bad(0));
