@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { inBytes, say } from '../action/log.ts';
+import { inBytes, inSeconds, say } from '../action/log.ts';
 import { tryThrice } from '../action/tries.ts';
 import type { Bucket } from '../aws/bucket.ts';
 import type { Manifest } from '../backup/manifest.ts';
@@ -16,6 +16,8 @@ interface Bench {
   /** A folder of this run's own, which the caller removes. */
   readonly folder: string;
   readonly signal: AbortSignal;
+  /** How long S3 may send nothing in the middle of an object; a minute when absent. */
+  readonly stallMs?: number;
 }
 
 /** An object of a backup, as its manifest tells of it. */
@@ -190,7 +192,11 @@ const ask = (bench: Bench, words: readonly string[], input?: Readable): Promise<
   start(bench, [join(bench.folder, 'verify.sh'), ...words], input);
 
 /** Runs bash with nothing of the job's environment: what is read may be anybody's. */
-async function start({ folder, signal }: Bench, words: readonly string[], input?: Readable): Promise<Answer> {
+async function start(
+  { folder, signal, stallMs = 60_000 }: Bench,
+  words: readonly string[],
+  input?: Readable,
+): Promise<Answer> {
   const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', HOME: folder, TMPDIR: folder };
   const child = spawn('bash', words, {
     env,
@@ -208,7 +214,10 @@ async function start({ folder, signal }: Bench, words: readonly string[], input?
     child.on('error', reject);
     child.on('close', (code) => resolve(code ?? 2));
   });
-  const sent = input && child.stdin ? pipeline(input, child.stdin) : Promise.resolve();
+  const sent =
+    input && child.stdin
+      ? pipeline(input, (chunks: Readable) => untilStalled(chunks, stallMs), child.stdin)
+      : Promise.resolve();
   // Awaited both: who begins again must not meet what still writes.
   const [end, sending] = await Promise.allSettled([ended, sent]);
   if (end.status === 'rejected') throw end.reason;
@@ -216,4 +225,20 @@ async function start({ folder, signal }: Bench, words: readonly string[], input?
   if (sending.status === 'rejected' && end.value === 0) throw sending.reason;
   const code = end.value;
   return { code, text: text.trim().replaceAll(/\s+/g, ' ').slice(0, 600) };
+}
+
+/** Passes bytes on, and gives up on a sender that falls silent; that we ourselves are slow does not count. */
+async function* untilStalled(chunks: Readable, stallMs: number): AsyncGenerator<Buffer> {
+  const silent = new Error(`S3 sent nothing for ${inSeconds(stallMs)}.`);
+  const wait = (): NodeJS.Timeout => setTimeout(() => chunks.destroy(silent), stallMs);
+  let waiting = wait();
+  try {
+    for await (const chunk of chunks) {
+      clearTimeout(waiting);
+      yield chunk as Buffer;
+      waiting = wait();
+    }
+  } finally {
+    clearTimeout(waiting);
+  }
 }
