@@ -18,18 +18,17 @@ interface Drill {
 /** The newest backup of a real host is unpacked and judged by the functions that the host itself verifies with. */
 export const theDrill: Scene = {
   key: 'drill',
-  name: "The drill: a job proves that Isso's newest backup restores",
-  roles: ['isso'],
-  beside: 'later',
-  async play({ isso, say }) {
-    await isso.ensureLive();
-    const key = await backUp(isso);
+  name: "The drill: a job proves that ChatMRPT's newest backup restores",
+  roles: ['chatmrpt'],
+  async play({ chatmrpt, say }) {
+    await chatmrpt.ensureLive();
+    const key = await backUp(chatmrpt);
     say('up to level 5, on the machine of the job');
-    const { run, drill } = await drillOf(isso, 'success', 'verified');
+    const { run, drill } = await drillOf(chatmrpt, 'success', 'verified');
     assert.deepEqual(drill.level, { asked: 5, reached: 5 });
     assert.equal(drill.control, 'refused', 'a copy that was damaged on purpose was not refused');
     assert.equal(drill.restorable, key);
-    const proven = await isso.account.keys('proven/');
+    const proven = await chatmrpt.account.keys('proven/');
     assert.ok(
       proven.includes(key.replace(/^backups\/(.+)\/\w+\/([^/]+)/, 'proven/$1/$2')),
       proven.join('\n'),
@@ -42,30 +41,29 @@ export const theDrill: Scene = {
 /** One object of the newest backup is damaged where it lies. */
 export const theBadDay: Scene = {
   key: 'bad-day',
-  name: 'The bad day: the newest backup of Isso is damaged, and the older one is told',
-  roles: ['isso'],
-  beside: 'later',
-  async play({ isso, say }) {
-    await isso.ensureLive();
-    const good = await backUp(isso);
-    const bad = await backUp(isso);
-    const object = await damage(isso, bad);
+  name: 'The bad day: the newest backup of ChatMRPT is damaged, and the older one is told',
+  roles: ['chatmrpt'],
+  async play({ chatmrpt, say }) {
+    await chatmrpt.ensureLive();
+    const good = await backUp(chatmrpt);
+    const bad = await backUp(chatmrpt);
+    const object = await damage(chatmrpt, bad);
     say(`${object} is damaged`);
-    const red = await drillOf(isso, 'failure', 'backup-bad');
+    const red = await drillOf(chatmrpt, 'failure', 'backup-bad');
     assert.match(red.sentence, /is bad\. Level 1 \(/);
     assert.ok(red.sentence.includes(object), `the drill does not name ${object}: ${red.sentence}`);
     assert.equal(red.drill.restorable, good, 'the drill does not tell the newest that restores');
     say('the next night');
-    const again = await drillOf(isso, 'failure', 'backup-bad');
-    const open = (await isso.account.issues()).filter(({ state }) => state === 'open');
+    const again = await drillOf(chatmrpt, 'failure', 'backup-bad');
+    const open = (await chatmrpt.account.issues()).filter(({ state }) => state === 'open');
     assert.deepEqual(
       open.map(({ labels, comments }) => [labels, comments.length]),
       [[['backup-bad'], 1]],
     );
     say('mended, by a new backup');
-    const mended = await backUp(isso);
-    const green = await drillOf(isso, 'success', 'verified');
-    const [issue] = await isso.account.issues();
+    const mended = await backUp(chatmrpt);
+    const green = await drillOf(chatmrpt, 'success', 'verified');
+    const [issue] = await chatmrpt.account.issues();
     assert.equal(issue?.state, 'closed');
     assert.ok(issue.comments.at(-1)?.body.includes(mended), 'the issue is closed without the proof');
     const note =

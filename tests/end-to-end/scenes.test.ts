@@ -121,7 +121,7 @@ describe('what was called meanwhile', () => {
     expect(new Set(judged.map(({ principal }) => principal))).toEqual(
       new Set([
         ...apps.flatMap((app) => [`role/${app}-staging-ci`, `role/${app}-staging-host`]),
-        'role/isso-staging-drill',
+        'role/chatmrpt-staging-drill',
       ]),
     );
     expect(await findDeniedCalls(judged, holders)).toEqual([]);
