@@ -19,7 +19,6 @@ export const restoreByHand: Scene = {
   key: 'by-hand',
   name: 'Restoring by hand: ChatMRPT gets its uploads back, and keeps them when a backup is of no use',
   roles: ['chatmrpt'],
-  beside: 'later',
   async play({ chatmrpt, say }) {
     await chatmrpt.ensureLive();
     await upload(chatmrpt, 'wards.csv');
