@@ -37,6 +37,13 @@ describe.each([...hostOperations])('the document of %s', (operation) => {
     ]);
   });
 
+  test('leaves room in the 64 KB of SSM for the values of its parameters', () => {
+    const { parameters } = content(operation);
+    const longest = 300; // more than any pattern admits
+    const values = Object.keys(parameters).length * longest;
+    expect(Buffer.byteLength(JSON.stringify(content(operation))) + values).toBeLessThanOrEqual(64 * 1024);
+  });
+
   test('reaches CloudFormation as it was composed, byte for byte', () => {
     expect(found[0]?.Properties['Content']).toEqual(content(operation));
   });
