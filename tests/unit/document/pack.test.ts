@@ -2,7 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
+
+// Each runs programs, of a machine that may have much else to do.
+jest.setTimeout(60_000);
+
 import { documentLimit } from '../../../src/document/compose.ts';
 import { pack, unpack } from '../../../src/document/pack.ts';
 import { content } from '../../../src/document/template.ts';

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { zstdCompressSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+
+// Each runs programs, of a machine that may have much else to do.
+jest.setTimeout(60_000);
 
 const library = join(import.meta.dirname, '../../../host/library');
 let folder: string;
