@@ -79,12 +79,8 @@ recognise() {
 
 give_up() {
   local result reason sentence
-  result=$(failure result)
-  reason=$(failure reason)
-  sentence=$(failure sentence)
-  if [[ -z $reason ]]; then reason=$(usual_reason "$1"); fi
+  take_failure "$1"
   remove_half
-  if [[ $excerpts == off ]]; then : >"$journal/excerpt"; fi
   finish "$result" "$reason" "$sentence$(tell_last)"
   exit 0
 }
@@ -140,8 +136,10 @@ keep_committed() {
 }
 
 prune_backups() {
-  remove_old_copies || note 'Not all that is old could be removed; the next backup tries again.'
-  find "$state/operations" -mindepth 1 -maxdepth 1 -type d -mtime +30 ! -name "$operation" -exec rm -rf {} + || true
+  local code=0
+  remove_old_copies || code=1
+  remove_old_operations || code=1
+  ((code == 0)) || note 'Not all that is old could be removed; the next backup tries again.'
 }
 
 # The `$` in single quotes is jq's.
@@ -160,16 +158,9 @@ finish_backed_up() {
 
 # Puts this backup right after its death: once its manifest may be stored, it is carried to its end, else removed.
 recover() {
-  local reason=interrupted stopped
+  local reason stopped
   [[ $1 != boot ]] || exit 0 # nothing live was changed
-  if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
-    lock_host 60 || { say 'recovery: another operation holds the lock of the host' && exit 75; }
-  fi
-  [[ ! -f $journal/line ]] || exit 0
-  drop_ballast
-  stopped=$(current_step)
-  [[ $(fact boot) != "$(</proc/sys/kernel/random/boot_id)" ]] || (($(time_left_ms) > 0)) || reason=timed-out
-  say "recovery: died in step $stopped"
+  begin_recovery "$1"
   keep_fact interrupted "$stopped"
   if has_fact committing; then
     recover_commit
@@ -195,13 +186,4 @@ recover_commit() {
   fi
 }
 
-case ${1:-watch} in
-watch)
-  if [[ ! -f $settings ]]; then
-    tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
-  fi
-  watch OnFailure="understudy-recover@$app.service"
-  ;;
-work) work ;;
-recover) recover "${2:-now}" ;;
-esac
+begin_operation "$@"

@@ -95,14 +95,6 @@ migrate() {
   keep_fact migrated yes
 }
 
-check_public() {
-  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
-  has_fact answered || keep_fact answered "$(uptime_ms)"
-  be_alone 0
-  keep_restarts
-  keep_fact checked yes
-}
-
 # Under its users for some seconds, it must not have died, and answer every check once more (attacks 1 and 2): only
 # then the workers go over to it.
 watch_users() {
@@ -120,14 +112,8 @@ watch_users() {
 
 # The fields of the result that a deploy adds: outcome HEALTHY RELEASE-NOW-LIVE
 outcome() {
-  local held answered spent=0 wait_ms=0 down_ms=0
-  held=$(fact held)
-  answered=$(fact answered)
-  if [[ -n $held ]]; then
-    spent=$((${answered:-$(uptime_ms)} - held))
-    ((spent >= 0)) || spent=0 # a boot lies in between
-    if has_socket; then wait_ms=$spent; else down_ms=$spent; fi
-  fi
+  local wait_ms down_ms
+  read -r wait_ms down_ms < <(users_times)
   jq -nc --arg release "$short" --arg previous "$(fact previous)" --argjson healthy "$1" --argjson met "$(has_fact exposed && echo true || echo false)" \
     --argjson wait_ms "$wait_ms" --argjson down_ms "$down_ms" '{$release, $previous, $met, $healthy, $wait_ms, $down_ms}'
 }
@@ -135,11 +121,7 @@ outcome() {
 # A step failed: refused when nothing changed, else what was done is put back.
 give_up() {
   local result reason sentence
-  result=$(failure result)
-  reason=$(failure reason)
-  sentence=$(failure sentence)
-  [[ -n $reason ]] || reason=$(usual_reason "$1")
-  if [[ $excerpts == off ]]; then : >"$journal/excerpt"; fi
+  take_failure "$1"
   if [[ $result == refused ]]; then
     remove_copy
     finish refused "$reason" "$sentence" "$(outcome false '')"
@@ -224,13 +206,4 @@ tell_unhealthy() {
   exit 0
 }
 
-case ${1:-watch} in
-watch)
-  if [[ ! -f $settings ]]; then
-    tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
-  fi
-  watch OnFailure="understudy-recover@$app.service"
-  ;;
-work) work ;;
-recover) recover "${2:-now}" ;;
-esac
+begin_operation "$@"

@@ -54,14 +54,6 @@ start_app() {
   fi
 }
 
-check_public() {
-  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
-  has_fact answered || keep_fact answered "$(uptime_ms)"
-  be_alone 0
-  keep_restarts
-  keep_fact checked yes
-}
-
 settle_in() {
   commit
   start_workers
@@ -70,14 +62,8 @@ settle_in() {
 
 # The fields of the result that a restore adds: outcome HEALTHY RELEASE-NOW-LIVE
 outcome() {
-  local held answered spent=0 wait_ms=0 down_ms=0 manifest=$journal/manifest.json
-  held=$(fact held)
-  answered=$(fact answered)
-  if [[ -n $held ]]; then
-    spent=$((${answered:-$(uptime_ms)} - held))
-    ((spent >= 0)) || spent=0 # a boot lies in between
-    if has_socket; then wait_ms=$spent; else down_ms=$spent; fi
-  fi
+  local wait_ms down_ms manifest=$journal/manifest.json
+  read -r wait_ms down_ms < <(users_times)
   whole_lines "$journal/levels.jsonl" | jq -cs --arg control "$(fact control)" '{levels: ., $control}' >"$journal/further"
   [[ -f $manifest ]] || manifest=/dev/null
   jq -nc --arg mode "$mode" --arg manifest "$([[ ! -f $journal/request.json ]] || manifest_key 2>/dev/null)" --slurpfile of "$manifest" --slurpfile levels <(whole_lines "$journal/levels.jsonl") \
@@ -89,11 +75,7 @@ outcome() {
 # A step failed: what was done is put back. Where even that fails, recovery tries again.
 give_up() {
   local result reason sentence
-  result=$(failure result)
-  reason=$(failure reason)
-  sentence=$(failure sentence)
-  if [[ -z $reason ]]; then reason=$(usual_reason "$1"); fi
-  if [[ $excerpts == off ]]; then : >"$journal/excerpt"; fi
+  take_failure "$1"
   take_back now || exit 1
   conclude_back "$result" "$reason" "$sentence"
   exit 0
@@ -117,14 +99,6 @@ go_on_without_copy() {
   keep_fact uncopied "$(failure sentence)"
   remove_half
   rm -f "$journal"/{failure,full}
-}
-
-# One that had begun and was not put right may still be, and would then undo what we do.
-refuse_beside() {
-  if [[ ! -f $1/line ]] && grep -q '"fact":"previous"' "$1/journal.jsonl"; then
-    finish refused busy "Operation ${1##*/} died on this host, and what it left could not be put right: see $1/log." "$(outcome false '')"
-    exit 0
-  fi
 }
 
 work() {
@@ -191,17 +165,8 @@ tell_kept() {
 # Finishes this operation after its death. Before all files were exchanged, the old ones are put back; after it, the new ones
 # stay if the app is healthy on them. Nothing may start on a mixture: a boot waits for this.
 recover() {
-  local stage=$1 reason=interrupted stopped
-  if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
-    lock_host 60 || { say "recovery ($stage): another operation holds the host's lock" && exit 75; }
-  fi
-  # Whoever had the lock put this right meanwhile.
-  [[ ! -f $journal/line ]] || exit 0
-  drop_ballast
-  stopped=$(current_step)
-  # Its time counts from the boot that it ran in.
-  [[ $(fact boot) != "$(</proc/sys/kernel/random/boot_id)" ]] || (($(time_left_ms) > 0)) || reason=timed-out
-  say "recovery ($stage): died in step $stopped"
+  local stage=$1 reason stopped
+  begin_recovery "$stage"
   if [[ $mode == verify ]]; then reason=drill-could-not-run; fi
   keep_fact interrupted "$stopped" || exit 74 # what cannot be written down is not begun
   if [[ -f $journal/manifest.json ]]; then know_request; fi
@@ -241,13 +206,4 @@ await_carried() {
   settle_in || exit 1
 }
 
-case ${1:-watch} in
-watch)
-  if [[ ! -f $settings ]]; then
-    tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
-  fi
-  watch OnFailure="understudy-recover@$app.service"
-  ;;
-work) work ;;
-recover) recover "${2:-now}" ;;
-esac
+begin_operation "$@"

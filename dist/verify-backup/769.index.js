@@ -514,6 +514,13 @@ database_uri() { jq -rn --arg path "$1" --arg how "$2" '"file:" + ($path | split
 
 schema_statements='SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql; PRAGMA user_version;'
 
+digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -d ' ' -f 1; }
+
+count_statements="SELECT 'SELECT json_group_object(name, rows) FROM (' || group_concat('SELECT ' || quote(name) || ' AS name, count(*) AS rows FROM \\"'
+  || replace(name, '\\"', '\\"\\"') || '\\"', ' UNION ALL ') || ');'
+  FROM (SELECT name, row_number() OVER (ORDER BY name) / 400 AS part FROM pragma_table_list
+    WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\\\_%' ESCAPE '\\\\') GROUP BY part;"
+
 
 databases() { of_release '.data.databases[]?'; }
 
@@ -559,8 +566,6 @@ manifest_words='
     if .code == null or (.code | packed("code\\\\.tar") and (.count | amount)) then empty else "code" end] | join(", ");'
 
 manifest_problem() { jq -rn "$manifest_words"' [inputs] | if length == 1 then .[0] | problem else "it is not one object" end' "$1" 2>/dev/null || echo 'it cannot be read'; }
-
-digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -d ' ' -f 1; }
 
 unpack_object() { # OBJECT, by its name
   case $1 in
@@ -641,12 +646,7 @@ is_sound() {
 
 schema_digest() { ask_copy "$1" "$schema_statements" | digest; }
 
-rows_of() {
-  ask_copy "$1" "SELECT 'SELECT json_group_object(name, rows) FROM (' || group_concat('SELECT ' || quote(name) || ' AS name, count(*) AS rows FROM \\"'
-    || replace(name, '\\"', '\\"\\"') || '\\"', ' UNION ALL ') || ');'
-    FROM (SELECT name, row_number() OVER (ORDER BY name) / 400 AS part FROM pragma_table_list
-      WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\\\_%' ESCAPE '\\\\') GROUP BY part;" | ask_copy "$1" | jq -Scs 'add // {}'
-}
+rows_of() { ask_copy "$1" "$count_statements" | ask_copy "$1" | jq -Scs 'add // {}'; }
 
 holds_the_same() {
   local found wanted code=0

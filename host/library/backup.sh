@@ -85,8 +85,8 @@ guarded() {
   ) >/dev/null 2>&1 9>&- &
   watcher=$!
   wait "$worker" || code=$?
-  kill "$watcher" 2>/dev/null || true
-  wait "$watcher" || true
+  kill "$watcher" 2>/dev/null || true # it has ended by itself where it ended the work
+  wait "$watcher" || true             # by our signal
   if ((code != 0)); then
     may_go_on "$floor" || safe_point
   fi
@@ -139,6 +139,7 @@ needed_bytes() {
   done
   mapfile -t names < <(present_files)
   if ((${#names[@]} > 0)); then
+    # A file that goes meanwhile is a failure to du, whose sum is right without it.
     one=$(as_user "$(setting user)" du --bytes --summarize --total "${names[@]/#./$home/shared}" 2>/dev/null | tail -n 1 | cut -f 1) || true
     are_numbers "$one" && total=$((total + one))
   fi
@@ -239,9 +240,6 @@ fail_copy() {
 
 pack_stream() { if [[ $(suffix) == zst ]]; then zstd --quiet -3 --stdout; else gzip -1 --no-name; fi; }
 
-# openssl is two to four times as fast.
-digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -c 1-64; }
-
 # Packs what a command prints into TARGET, read once: prints the SHA-256 of what came and of what was stored.
 pack() {
   local target=$1 came
@@ -318,16 +316,10 @@ describe_database() { # INDEX NAME
       tables: $tables[0], newest: $newest[0], foreign_key_violations: $violations}'
 }
 
-# Rows by table, without virtual tables and what lies behind them. One statement takes 500 of them.
 count_rows() { # USER URI
   local statements
-  statements=$(query "$1" "$2" "
-    SELECT group_concat('SELECT ' || quote(name) || ' AS name, count(*) AS rows FROM \"' || replace(name, '\"', '\"\"') || '\"', ' UNION ALL ') || ';'
-    FROM (SELECT name, row_number() OVER (ORDER BY name) / 400 AS part FROM pragma_table_list
-      WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\')
-    GROUP BY part;") || return 1
-  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null -json "$2" <<<"$statements" |
-    jq -cs 'add // [] | map({key: .name, value: .rows}) | from_entries'
+  statements=$(query "$1" "$2" "$count_statements") || return 1
+  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null "$2" <<<"$statements" | jq -cs 'add // {}'
 }
 
 # The greatest value of each column that tells the age of a database; null where it is not there.
@@ -350,6 +342,7 @@ seal_tar() { # NAME COMMAND...
   pack "$target" "$@" >"$journal/packed" 2>"$journal/members" || return 1
   size=$(sed -n 's/^Total bytes written: \([0-9]*\) .*/\1/p' "$journal/members")
   are_numbers "$size" || return 1
+  # What tar complained of; mostly nothing, which is a failure to grep.
   { grep --text --invert-match '^\./' "$journal/members" || true; } >&2
   packed_json "$target" "$size" <"$journal/packed" |
     jq -c --argjson count "$(grep --text --count '^\./' "$journal/members")" '{object, $count, raw, packed}' >"$journal/packed-$name"

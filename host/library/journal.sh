@@ -121,6 +121,18 @@ current_step() { journal_lines | jq -rn '[inputs | select(.event == "started") |
 
 failure() { jq -r --arg key "$1" '.[$key] // ""' "$journal/failure"; }
 
+# What the step that failed said, into the caller's `result`, `reason` and `sentence`.
+take_failure() { # STEP
+  result=$(failure result)
+  reason=$(failure reason)
+  sentence=$(failure sentence)
+  if [[ -z $reason ]]; then reason=$(usual_reason "$1"); fi
+  if [[ $excerpts == off ]]; then : >"$journal/excerpt"; fi
+}
+
+# False when not all of them could be removed.
+remove_old_operations() { find "$state/operations" -mindepth 1 -maxdepth 1 -type d -mtime +30 ! -name "$operation" -exec rm -rf {} +; }
+
 # Milliseconds that are left of the operation's time.
 time_left_ms() {
   local started

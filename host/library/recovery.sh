@@ -82,28 +82,11 @@ verify_old() {
   await_healthy old "$app@$1.service" "$(start_timeout_ms "$1")"
 }
 
-# One that had begun and was not put right may still be, and would then undo what we do.
-refuse_beside() {
-  if [[ ! -f $1/line ]] && grep -q '"fact":"previous"' "$1/journal.jsonl"; then
-    finish refused busy "Operation ${1##*/} died on this host, and what it left could not be put right: see $1/log." "$(outcome false '')"
-    exit 0
-  fi
-}
-
 # Finishes this operation after its death. What `current` names is the truth: with the new release there, the
 # operation is carried to its end; else everything is put back.
 recover() {
-  local stage=$1 reason=interrupted stopped
-  if [[ -z ${UNDERSTUDY_LOCKED:-} ]]; then
-    lock_host 60 || { say "recovery ($stage): another operation holds the host's lock" && exit 75; }
-  fi
-  # Whoever had the lock put this right meanwhile.
-  [[ ! -f $journal/line ]] || exit 0
-  drop_ballast
-  stopped=$(current_step)
-  # Its time counts from the boot that it ran in.
-  [[ $(fact boot) != "$(</proc/sys/kernel/random/boot_id)" ]] || (($(time_left_ms) > 0)) || reason=timed-out
-  say "recovery ($stage): died in step $stopped"
+  local stage=$1 reason stopped
+  begin_recovery "$stage"
   # Data that goes back twice is lost: what cannot be written down is not begun.
   keep_fact interrupted "$stopped" || ! data_is_to_go_back "$stage" || exit 74
   [[ -n $stopped ]] || keep_fact previous "$(live_release)" # it died before it could look

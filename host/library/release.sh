@@ -170,6 +170,6 @@ remove_old() {
   while IFS= read -r name; do rm -rf --one-file-system "$name" || code=1; done < <(
     find "$state/backups" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2-
   )
-  find "$state/operations" -mindepth 1 -maxdepth 1 -type d -mtime +30 ! -name "$operation" -exec rm -rf {} + || code=1
+  remove_old_operations || code=1
   return "$code"
 }

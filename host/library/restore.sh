@@ -264,6 +264,7 @@ entry_named() { jq -c --arg object "$1" '[.databases[], .files, .code | select(.
 
 drop_urls() {
   if [[ -f $journal/request.json ]]; then
+    # One that cannot be read is emptied.
     { jq -c 'objects | del(.urls)' "$journal/request.json" 2>/dev/null || true; } | write_whole "$journal/request.json"
   fi
 }
@@ -289,7 +290,7 @@ count_members() {
   for kind in files code; do
     [[ -f $journal/members-$kind ]] || continue
     wanted=$(of_manifest ".$kind.count")
-    found=$(grep --text --count '^\./' "$journal/members-$kind") || true
+    found=$(grep --text --count '^\./' "$journal/members-$kind") || true # none is told as 0, and is a failure to grep
     [[ $found == "$wanted" ]] || conclude_level 4 1 "$1" "$(of_manifest ".$kind.object")" "it holds $found members, not $wanted"
   done
 }
@@ -313,7 +314,7 @@ prove_control() {
 remove_staged() {
   drop_urls
   if [[ $mode == restore ]]; then
-    as_user "$(setting user)" rm -rf --one-file-system "$(staged)" || true
+    as_user "$(setting user)" rm -rf --one-file-system "$(staged)" || true # what is left there is in nobody's way
     as_user "$(setting user)" rmdir "$home/shared/.understudy-aside" 2>/dev/null || true # others' stay
   fi
   rm -rf --one-file-system "${state:?}/restoring/$operation"
@@ -494,9 +495,9 @@ undo_exchange() {
   done < <(exchanged backward)
   sync_shared
   keep_fact data-back yes
-  as_user "$(setting user)" find "$aside" -depth -type d -empty -delete 2>/dev/null || true
+  as_user "$(setting user)" find "$aside" -depth -type d -empty -delete 2>/dev/null || true # what is not empty stays
   # Only users' own writes are worth keeping of what was refused: the backup has the rest.
-  has_fact exposed || as_user "$(setting user)" rm -rf --one-file-system "$aside.refused" || true
+  has_fact exposed || as_user "$(setting user)" rm -rf --one-file-system "$aside.refused" || true # what is left there is in nobody's way
 }
 
 # ---- put back -------------------------------------------------------------------------------------------------

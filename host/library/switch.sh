@@ -139,3 +139,22 @@ take_public_back() {
 stop_holder() {
   if has_socket; then systemctl stop "$app-pause.service" 2>/dev/null || true; fi
 }
+
+# The new release where its users are.
+check_public() {
+  await_healthy public "$app@$short.service" "$(start_timeout_ms)"
+  has_fact answered || keep_fact answered "$(uptime_ms)"
+  be_alone 0
+  keep_restarts
+  keep_fact checked yes
+}
+
+# For how long users waited, and for how long the app was down: two numbers, in milliseconds.
+users_times() {
+  local held answered spent=0
+  held=$(fact held)
+  answered=$(fact answered)
+  if [[ -n $held ]]; then spent=$((${answered:-$(uptime_ms)} - held)); fi
+  ((spent >= 0)) || spent=0 # a boot lies in between
+  if has_socket; then echo "$spent 0"; else echo "0 $spent"; fi
+}

@@ -33,9 +33,6 @@ manifest_words='
 # What of a manifest is not as it should be, or nothing.
 manifest_problem() { jq -rn "$manifest_words"' [inputs] | if length == 1 then .[0] | problem else "it is not one object" end' "$1" 2>/dev/null || echo 'it cannot be read'; }
 
-# openssl hashes several times faster than sha256sum, where it is there.
-digest() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi | cut -d ' ' -f 1; }
-
 unpack_object() { # OBJECT, by its name
   case $1 in
   *.zst) "${verify_as[@]}" zstd --decompress --stdout --quiet --memory=64MB ;;
@@ -125,14 +122,7 @@ is_sound() {
 
 schema_digest() { ask_copy "$1" "$schema_statements" | digest; }
 
-# The rows of each table as JSON. One UNION ALL a 400 tables, for SQLite takes 500 in one; virtual tables, and what they keep
-# their data in, are not counted.
-rows_of() {
-  ask_copy "$1" "SELECT 'SELECT json_group_object(name, rows) FROM (' || group_concat('SELECT ' || quote(name) || ' AS name, count(*) AS rows FROM \"'
-    || replace(name, '\"', '\"\"') || '\"', ' UNION ALL ') || ');'
-    FROM (SELECT name, row_number() OVER (ORDER BY name) / 400 AS part FROM pragma_table_list
-      WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\') GROUP BY part;" | ask_copy "$1" | jq -Scs 'add // {}'
-}
+rows_of() { ask_copy "$1" "$count_statements" | ask_copy "$1" | jq -Scs 'add // {}'; }
 
 # Level 4: what is in it is what the manifest says. holds_the_same ENTRY FILE
 holds_the_same() {

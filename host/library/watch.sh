@@ -55,3 +55,17 @@ wait_for_line() {
   done
   tell_and_exit "$(<"$journal/line")"
 }
+
+# The ways in to an operation that recovery looks after: by the agent, by the unit that does the work, by recovery.
+begin_operation() {
+  case ${1:-watch} in
+  watch)
+    if [[ ! -f $settings ]]; then
+      tell_only refused not-prepared "This host was never prepared for $app: an operator sends the document $app-prepare-host."
+    fi
+    watch OnFailure="understudy-recover@$app.service"
+    ;;
+  work) work ;;
+  recover) recover "${2:-now}" ;;
+  esac
+}

@@ -19,12 +19,9 @@ const lanes = [0, 1].map((lane) => `c${process.pid.toString(36)}${lane}`);
 const began = new Date();
 const rows = new Map<Case, Row>();
 
-/** Whether all cases were played and are as they must be. */
-export async function tortureCalls(stop: AbortSignal): Promise<boolean> {
+/** Whether all cases were played and are as they must be; `stopped` rejects when `stop` is aborted. */
+export async function tortureCalls(stop: AbortSignal, stopped: Promise<never>): Promise<boolean> {
   const waiting = matrix.values();
-  const stopped = new Promise<never>((_, reject) => {
-    stop.addEventListener('abort', () => reject(stop.reason as Error));
-  });
   try {
     await Promise.race([Promise.all(lanes.map((lane) => playOn(lane, waiting, stop))), stopped]);
   } catch (error) {

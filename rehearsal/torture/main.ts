@@ -97,6 +97,7 @@ async function tortureHosts(): Promise<boolean> {
 }
 
 const hostsHold = words[0] === 'calls' || (await tortureHosts());
-const callsHold = (words.length > 0 && words[0] !== 'calls') || stop.aborted || (await tortureCalls(stop));
+const callsHold =
+  (words.length > 0 && words[0] !== 'calls') || stop.aborted || (await tortureCalls(stop, stopped));
 // The load generator may still hold a pipe after an interruption.
 process.exit(hostsHold && callsHold ? 0 : 1);
