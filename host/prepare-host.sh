@@ -120,6 +120,7 @@ make_folders() {
 filled() {
   local text type=exec sockets="Sockets=$app.socket $app-probe@%i.socket" rehearse="Sockets=$app-rehearse@%i.socket"
   text=$("$1")
+  text=${text//__CUT__/$(cut_off)}
   [[ $notify == false ]] || type=notify
   if [[ $switch == restart ]]; then sockets='' rehearse=''; fi
   text=${text//__APP__/$app}
@@ -130,6 +131,13 @@ filled() {
   text=${text//__TYPE__/$type}
   text=${text//__SOCKETS__/$sockets}
   printf '%s\n' "${text//__REHEARSE_SOCKETS__/$rehearse}"
+}
+
+# A drill host runs an app on real data, which may send mail, call others, or be somebody's way out.
+cut_off() {
+  local users="meta skuid { \"$user\", \"$app-rehearse\", \"understudy-build\" }"
+  [[ $environment == drill ]] || return 0
+  printf '    %s oifname != "lo" counter reject\n    %s meta l4proto { tcp, udp } th dport 53 counter reject\n' "$users" "$users"
 }
 
 lay_file() { # TARGET MODE FUNCTION

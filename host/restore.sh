@@ -69,7 +69,8 @@ outcome() {
   jq -nc --arg mode "$mode" --arg manifest "$([[ ! -f $journal/request.json ]] || manifest_key 2>/dev/null)" --slurpfile of "$manifest" --slurpfile levels <(whole_lines "$journal/levels.jsonl") \
     --arg release "$2" --arg previous "$(fact previous)" --arg aside "$(fact aside)" --argjson healthy "$1" --argjson met "$(has_fact exposed && echo true || echo false)" \
     --argjson wait_ms "$wait_ms" --argjson down_ms "$down_ms" '{$mode, $manifest, level: ([$levels[] | select(.verdict == "passed") | .level] | max // 0),
-      databases: ($of[0].databases // [] | length), rows: ([$of[0].databases[]?.tables[]] | add // 0), $release, $previous, $met, $healthy, $wait_ms, $down_ms, $aside}'
+      databases: ($of[0].databases // [] | length), rows: ([$of[0].databases[]?.tables[]] | add // 0), $release, $previous, $met, $healthy, $wait_ms, $down_ms, $aside}
+      | if $mode == "verify" then del(.healthy) else . end' # nothing was started
 }
 
 # A step failed: what was done is put back. Where even that fails, recovery tries again.

@@ -1,8 +1,11 @@
 #!/bin/bash
-# firewall lay|check|keep: leaves the instance metadata to root alone, or says (on stderr, code 1) why it is not so;
+# firewall lay|check|keep: leaves the instance metadata to root alone, and nothing of the network to the app of a drill host, or
+# says (on stderr, code 1) why it is not so;
 # `keep` goes on, and lays the rules again whenever somebody takes them away (a bare `nft flush ruleset`).
 set -euo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+
+laid=/etc/understudy/metadata.nft
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -15,6 +18,10 @@ in_force() {
       return 1
     fi
   done
+  if grep --quiet 'oifname != "lo"' "$laid" && [[ $rules != *'hook output'*'meta skuid {'*'oifname != "lo" '*reject* ]]; then
+    say 'The rule that keeps the users of this drill host from the network is not in force.'
+    return 1
+  fi
 }
 
 # Both that the rules are in force and that they hold: no answer alone may be a network that is down.
@@ -27,7 +34,7 @@ check() {
   fi
 }
 
-lay() { nft -f /etc/understudy/metadata.nft; }
+lay() { nft -f "$laid"; }
 
 # Looks once more than the kernel tells of: what was taken away before we listened.
 keep() {

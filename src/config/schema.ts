@@ -47,7 +47,8 @@ function distinct<Element extends z.core.SomeType>(element: Element, atMost: num
   );
 }
 
-const environmentName = /^[a-z][a-z0-9-]{1,19}$/;
+// Instances of drills bear the tag Environment=drill, and roles go by it.
+const environmentName = /^(?!drill$)[a-z][a-z0-9-]{1,19}$/;
 // The units of such an app would be those of another, or ours: prepare-host refuses it as well.
 const appName = /^(?!understudy(-|$))(?!.*-(probe|rehearse|worker|pause)$)[a-z][a-z0-9-]{1,19}$/;
 const userName = /^(?!root$|understudy-build$|.*-rehearse$)[a-z][a-z0-9-]{0,30}$/;
@@ -267,7 +268,7 @@ export const schema = key(
         .record(
           key(
             matching(environmentName),
-            'The name of an environment: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter.',
+            'The name of an environment: 2 to 20 lower-case letters, digits and hyphens, beginning with a letter; not drill, which the hosts of drills are.',
             'staging',
           ),
           key(environment, 'An environment: the instances with the tags App and Environment.', {

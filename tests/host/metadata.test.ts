@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Host, lowerHost, raiseHost } from './ground.ts';
+import { atStart } from './restores.ts';
 
 jest.setTimeout(90_000);
 
@@ -85,5 +86,40 @@ describe('the instance metadata', () => {
     expect(await host.shell('curl --silent --max-time 10 http://127.0.0.1:8080/metadata')).toContain(
       '"metadata": "no: ',
     );
+  });
+});
+
+describe('the network', () => {
+  /** Who of them has an answer from another machine of the network, be it a refusal. */
+  const reached = () =>
+    host.shell(
+      `at=$(sed -n 's/^endpoint_url = //p' /root/.aws/config); for user in root shop shop-rehearse understudy-build; do runuser -u $user -- curl --silent --max-time 3 --output /dev/null "$at" && echo $user; done; true`,
+    );
+
+  test('of a drill host is closed to the app and its hooks, which go on to serve the host itself', async () => {
+    expect(await reached()).toBe('root\nshop\nshop-rehearse\nunderstudy-build');
+    expect(await host.prepare({ environment: 'drill' })).toMatchObject({
+      result: 'done',
+      reason: 'prepared',
+    });
+    expect(await reached()).toBe('root');
+    await atStart(
+      host,
+      `: >/srv/shop/shared/reached; curl --silent --max-time 3 "$(sed -n 's/.*endpoint_url = //p' /srv/shop/shared/config)" >/dev/null && echo yes >/srv/shop/shared/reached; true`,
+    );
+    await host.shell(
+      `install -o shop /root/.aws/config /srv/shop/shared/config; systemctl restart shop@${live}`,
+    );
+    expect(await host.health()).toContain('"version": "1"');
+    expect(await host.shell('cat /srv/shop/shared/reached')).toBe('');
+    expect(await check()).toBe('in force');
+    await host.shell('nft flush ruleset');
+    await host.until('/usr/local/lib/understudy/firewall check');
+    expect(await reached()).toBe('root');
+  });
+
+  test('of a host that is one of its environment again is open', async () => {
+    expect(await host.prepare()).toMatchObject({ result: 'done', reason: 'prepared' });
+    expect(await reached()).toBe('root\nshop\nshop-rehearse\nunderstudy-build');
   });
 });

@@ -66,7 +66,14 @@ describe('verifying', () => {
     expect(levels.at(-1)?.evidence).toContain('1 rows in 1 tables');
     expect(control).toBe('refused');
     expect(await host.shell(`find ${shared} | sort`)).toBe(before);
+    expect(result).not.toHaveProperty('healthy'); // nothing was started
     await stands('kept');
+  });
+
+  test('of files alone has another digest refused, where there is no database to damage', async () => {
+    const result = await restores.verify(await restores.request(backup, ['files']), { control: 'on' });
+    expect(result).toMatchObject({ result: 'done', reason: 'verified' });
+    expect((await restores.details(result)).control).toBe('refused');
   });
 
   // More of them: tests/unit/host/verify.test.ts. Nothing that a fault does may be told as a good backup, nor as the wrong one of the two reds.

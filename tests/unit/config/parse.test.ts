@@ -185,6 +185,11 @@ describe('what is refused', () => {
         .replace('environments:', 'environments: {}'),
       'environments is a map of keys, and must name at least one.',
     ],
+    [
+      'an environment that is called as the hosts of drills are',
+      smallest.replace('staging:', 'drill:'),
+      'not drill, which the hosts of drills are',
+    ],
     ['no check', smallest.replace(/checks:\n.*\n/, 'checks: []\n'), 'understudy.yml:6:9: checks is a list'],
     ['root', smallest.replace('listen: 8080', 'listen: 8080, user: root'), 'service.user is "root".'],
     [
