@@ -10,11 +10,13 @@
  *     npm run cloud -- dispatch WORKFLOW [KEY=VALUE…] --repo DIR [--environment NAME] [--name NAME]
  *     npm run cloud -- schedule WORKFLOW --repo DIR [--environment NAME] [--name NAME]
  *     npm run cloud -- night APP [--environment NAME] [--name NAME]
+ *     npm run cloud -- expire STACK [--name NAME]
  *     npm run cloud -- fault [ACTION KIND | clear] [--times N] … [--name NAME]
  *     npm run cloud -- down [--name NAME]
  */
 import { parseArgs } from 'node:util';
 import { bringDown, bringUp, orderFault, showStatus } from './commands.ts';
+import { expireStackOf } from './expire.ts';
 import { playNightOf } from './night.ts';
 import { type Occasion, playDispatch, playPush, playSchedule } from './occasions.ts';
 import { usualName } from './record.ts';
@@ -36,6 +38,7 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
                                    these three prepare the account, and enrol a host of the environment
                                    ([--environment NAME], staging) if there is none
   night APP                        run the schedule in AWS of an app's backups once, now, without GitHub
+  expire STACK                     end the time to live of a stack now: its schedule in AWS fires, without GitHub
   fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N]
                                    make calls go wrong: see rehearsal/faults; 'fault' lists, 'fault clear' clears
   down                             stop the cloud and remove all that it made
@@ -91,6 +94,7 @@ const commands: Readonly<Record<string, Command>> = {
   ),
   night: ({ name, environment }, [app]) =>
     app === undefined ? undefined : playNightOf(name, { app, environment }),
+  expire: ({ name }, [stack]) => (stack === undefined ? undefined : expireStackOf(name, stack)),
   fault: (flags, [action, kind]) =>
     orderFault(flags.name, action, { ...faultOf(flags), ...(kind && { kind }) }),
   down: ({ name }) => bringDown(name),

@@ -10,7 +10,7 @@ import { calledWorkflows } from '../runner/workflow.ts';
 import { type Cloud, operatorClient } from './handle.ts';
 import { inspect } from './inspect.ts';
 import { type Place, readPlace } from './place.ts';
-import { listResources, type Resource, raiseStack, type StackPlan } from './stacks.ts';
+import { listResources, type Resource, raiseStack, type StackPlan, storeTemplate } from './stacks.ts';
 
 export interface Provision extends Place {
   /** `owner/name` on GitHub. */
@@ -60,9 +60,10 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     name: `${wish.app}-${wish.environment}-drill`,
     template: 'infra/drill.yaml',
     bucket,
-    parameters: drillParameters(foundation.parameters, drills),
+    parameters: { ...foundation.parameters, WorkflowRefs: drills.join(',') },
   };
   if (drills.length > 0) {
+    await storeTemplate(cloud, bucket, 'drill-host');
     await raiseStack(cloud, drill);
     tell(`the stack ${drill.name} is complete`);
   }
@@ -77,14 +78,6 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
-}
-
-/** Those of the foundation, but for what the drill has no part in, and its own workflow. */
-function drillParameters(
-  { StateBucketName: _, ...shared }: Readonly<Record<string, string>>,
-  workflows: readonly string[],
-): Record<string, string> {
-  return { ...shared, WorkflowRefs: workflows.join(',') };
 }
 
 async function raiseSchedule(

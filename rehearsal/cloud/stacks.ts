@@ -75,10 +75,19 @@ async function templateOf(
 ): Promise<{ TemplateBody: string } | { TemplateURL: string }> {
   const text = readTemplate(plan.template);
   if (Buffer.byteLength(text) <= inlineLimit) return { TemplateBody: text };
-  const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
   const key = `templates/${plan.name}.yaml`;
-  await s3.send(new PutObjectCommand({ Bucket: plan.bucket, Key: key, Body: text }));
+  await store(cloud, plan.bucket, key, text);
   return { TemplateURL: `https://s3.${cloud.region}.amazonaws.com/${plan.bucket}/${key}` };
+}
+
+/** Stores a template of infra/ where CI may ask for it, and cannot change it. */
+export function storeTemplate(cloud: Cloud, bucket: string, name: string): Promise<void> {
+  return store(cloud, bucket, `templates/${name}.yaml`, readTemplate(`infra/${name}.yaml`));
+}
+
+async function store(cloud: Cloud, Bucket: string, Key: string, Body: string): Promise<void> {
+  const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+  await s3.send(new PutObjectCommand({ Bucket, Key, Body }));
 }
 
 async function describeStack(client: CloudFormationClient, name: string): Promise<Stack | undefined> {

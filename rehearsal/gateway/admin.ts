@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { answerFaults, type Faults } from '../faults/faults.ts';
 import { jsonAnswer } from './answers.ts';
 import { type Answer, readBody } from './call.ts';
+import type { CloudFormation } from './cloudformation/service.ts';
 import type { Instances } from './ec2/instances.ts';
 import { notImplemented, ServiceError } from './errors.ts';
 import type { CallRecord } from './record.ts';
@@ -12,6 +13,7 @@ interface Parts {
   readonly sts: Sts;
   readonly record: CallRecord;
   readonly faults: Faults;
+  readonly cloudFormation: CloudFormation;
 }
 
 interface Minted {
@@ -40,6 +42,10 @@ export class Admin {
     }
     if (method === 'GET' && subject === 'instances') return jsonAnswer(await this.#instances());
     if (method === 'GET' && subject === 'credentials' && id) return jsonAnswer(await this.#credentials(id));
+    if (method === 'POST' && subject === 'expire' && id) {
+      await this.#parts.cloudFormation.expire(id);
+      return jsonAnswer({});
+    }
     if (method === 'GET' && subject === 'calls') {
       return jsonAnswer({
         emulatorErrors: this.#parts.record.emulatorErrors,

@@ -11,7 +11,8 @@ export function jsonAnswer(value: object, status = 200): Answer {
   };
 }
 
-function xmlAnswer(xml: string, status = 200): Answer {
+/** A success of a Query service, unless another status is given. */
+export function xmlAnswer(xml: string, status = 200): Answer {
   return { status, headers: { 'content-type': 'text/xml;charset=utf-8' }, body: Buffer.from(xml) };
 }
 

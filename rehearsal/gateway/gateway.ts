@@ -72,12 +72,16 @@ export class Gateway {
       times: { appear: 250, delayed: 10_000, cancelGrace: 5_000, online: options.onlineSeconds * 1000 },
     });
     this.#sts = new Sts({ motoUrl, moto, principals: this.#principals, clock, account, jwks: options.jwks });
-    this.#cloudFormation = new CloudFormation({ motoUrl, moto, account, ssm: this.#ssm });
+    this.#cloudFormation = new CloudFormation({
+      ...{ motoUrl, moto, account, region, clock, record: this.#record },
+      ...{ ssm: this.#ssm, sts: this.#sts, ec2: this.#ec2 },
+    });
     this.#admin = new Admin({
       instances: this.#ec2.instances,
       sts: this.#sts,
       record: this.#record,
       faults: this.#faults,
+      cloudFormation: this.#cloudFormation,
     });
   }
 
@@ -184,7 +188,7 @@ export class Gateway {
       case 'sts':
         return await this.#sts.answer(call);
       case 'cloudformation':
-        return await this.#cloudFormation.answer(call);
+        return await this.#cloudFormation.answer(call, caller);
       case 's3':
         return await answerS3(moto, call, caller);
       default:

@@ -7,6 +7,8 @@ export interface Moto {
   query(service: string, action: string, parameters?: Record<string, string>): Promise<Element>;
   /** Calls a JSON 1.1 action, such as `AmazonSSM.ListDocuments`. */
   json(target: string, input: object): Promise<Record<string, unknown>>;
+  /** The text of an object in S3; undefined where there is none. */
+  object(bucket: string, key: string): Promise<string | undefined>;
 }
 
 const versions: Record<string, string> = {
@@ -39,6 +41,12 @@ export function createMoto(url: URL, region: string): Moto {
       const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(input) });
       if (!response.ok) throw failed(target, response.status);
       return (await response.json()) as Record<string, unknown>;
+    },
+    async object(bucket, key) {
+      const response = await fetch(new URL(`/${bucket}/${key}`, url), { headers: scoped('s3', region) });
+      if (response.status === 404) return undefined;
+      if (!response.ok) throw failed(`S3 GetObject of ${bucket}/${key}`, response.status);
+      return await response.text();
     },
   };
 }

@@ -40,8 +40,7 @@ function formResource(call: Call, account: string): string {
   const field = (name: string) => form.get(name) ?? undefined;
   const { service, region } = call;
   if (service === 'sts') return field('RoleArn') ?? '*';
-  if (service === 'cloudformation')
-    return `arn:aws:cloudformation:${region}:${account}:stack/${field('StackName') ?? '*'}`;
+  if (service === 'cloudformation') return stackArn(field('StackName') ?? '*', region, account);
   if (service === 'iam')
     return field('RoleName') === undefined ? '*' : `arn:aws:iam::${account}:role/${field('RoleName')}`;
   if (service !== 'ec2') return '*';
@@ -50,6 +49,11 @@ function formResource(call: Call, account: string): string {
   if (instance !== undefined) return `arn:aws:ec2:${region}:${account}:instance/${instance}`;
   // Images and snapshots have no account in their ARN.
   return image === undefined ? '*' : `arn:aws:ec2:${region}::image/${image}`;
+}
+
+/** A stack is called by its name or by its ARN, which ends with an id of its own. */
+export function stackArn(name: string, region: string, account: string): string {
+  return name.startsWith('arn:') ? name : `arn:aws:cloudformation:${region}:${account}:stack/${name}/*`;
 }
 
 function parseObject(body: Buffer): Record<string, unknown> {

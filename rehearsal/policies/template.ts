@@ -120,6 +120,8 @@ class Resolver {
     }
     const [name = '', attribute] = what.split('.');
     const { Type, Properties } = mapIn(this.#resources[name]);
+    // EC2 makes its ids up as it goes: the logical one stands for it.
+    if (String(Type).startsWith('AWS::EC2::')) return name;
     const identify = identities[`${String(Type)}${attribute ? `.${attribute}` : ''}`];
     if (!identify) {
       throw new Error(`The template asks for ${what}, which is not known here.`);
@@ -134,6 +136,10 @@ const identities: Record<string, ((property: (name: string) => string, known: Ma
   'AWS::S3::Bucket': (property) => property('BucketName'),
   'AWS::S3::Bucket.Arn': (property) => `arn:aws:s3:::${property('BucketName')}`,
   'AWS::IAM::Role': (property) => property('RoleName'),
+  'AWS::IAM::Role.Arn': (property, known) =>
+    `arn:aws:iam::${known['AWS::AccountId']}:role/${property('RoleName')}`,
+  'AWS::IAM::InstanceProfile.Arn': (property, known) =>
+    `arn:aws:iam::${known['AWS::AccountId']}:instance-profile/${property('InstanceProfileName')}`,
   'AWS::Events::Rule': (property) => property('Name'),
   'AWS::Logs::LogGroup': (property) => property('LogGroupName'),
   'AWS::SNS::Topic': (property, known) =>

@@ -414,7 +414,7 @@ test('the role of drills may do all that they did, and deleted and overwrote not
   const parameters = {
     ...{ App: app, Environment: environment, Repository: repository, RepositoryId: '1' },
     ...{ WorkflowRefs: [workflow], OidcProviderArn: 'arn:aws:iam::123456789012:oidc-provider/x' },
-    BackupBucketName: Bucket,
+    ...{ StateBucketName: `${app}-understudy`, BackupBucketName: Bucket },
   };
   const { account, region } = cloud;
   expect(await findDeniedCalls(calls, holdersIn({ account, region, parameters }, 'drill'))).toEqual([]);

@@ -1,12 +1,6 @@
-import { resourcesOf, type Value } from '../../policies/template.ts';
+import type { Value } from '../../policies/template.ts';
 import type { GivenAssociation } from '../ssm/associations.ts';
-
-/** A stack as moto has it. */
-export interface ReadStack {
-  readonly name: string;
-  readonly template: string;
-  readonly parameters: Readonly<Record<string, string>>;
-}
+import { type ReadStack, resourcesOfType, type Where } from './read.ts';
 
 /** An association, and which resource of which stack it is. */
 export interface StackAssociation extends GivenAssociation {
@@ -17,14 +11,11 @@ export interface StackAssociation extends GivenAssociation {
 type Map = Readonly<Record<string, Value>>;
 
 /** The associations that a stack asks for. */
-export function readAssociations(
-  { name: stack, template, parameters }: ReadStack,
-  where: { readonly account: string; readonly region: string },
-): StackAssociation[] {
-  if (!template.includes('AWS::SSM::Association')) return [];
-  return resourcesOf(template, { ...where, parameters })
-    .filter(({ type }) => type === 'AWS::SSM::Association')
-    .map(({ logicalId, properties }) => ({ stack, logicalId, ...toAssociation(properties) }));
+export function readAssociations(stack: ReadStack, where: Where): StackAssociation[] {
+  return resourcesOfType(stack, where, 'AWS::SSM::Association').map(({ logicalId, properties }) => ({
+    ...{ stack: stack.name, logicalId },
+    ...toAssociation(properties),
+  }));
 }
 
 function toAssociation(properties: Map): GivenAssociation {

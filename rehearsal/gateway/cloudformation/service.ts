@@ -1,17 +1,45 @@
+import { xmlAnswer } from '../answers.ts';
 import { type Answer, type Call, formOf } from '../call.ts';
-import { ServiceError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import type { Ec2 } from '../ec2/service.ts';
+import { notImplemented, ServiceError } from '../errors.ts';
 import { forwardWhole, type WholeAnswer, withBody } from '../forward.ts';
 import type { Moto } from '../moto.ts';
+import { type Principal, roleName } from '../principals.ts';
+import type { CallRecord } from '../record.ts';
+import { stackArn } from '../resources.ts';
 import type { DocumentFormat } from '../ssm/content.ts';
 import type { Ssm } from '../ssm/service.ts';
-import { childOf, element, elementsNamed, itemsOf, parseXml, textAt, writeXml } from '../xml.ts';
-import { type ReadStack, readAssociations, type StackAssociation } from './associations.ts';
+import type { Sts } from '../sts/service.ts';
+import {
+  childOf,
+  type Element,
+  element,
+  elementsNamed,
+  itemsOf,
+  parseXml,
+  textAt,
+  writeXml,
+} from '../xml.ts';
+import { readAssociations, type StackAssociation } from './associations.ts';
+import { HostStacks } from './host-stacks.ts';
 import { jsonOfPythonLiteral } from './python-literal.ts';
+import {
+  checkParameters,
+  invalid,
+  type ReadStack,
+  readHosts,
+  readParameters,
+  readSchedules,
+  type StackSchedule,
+} from './read.ts';
+import { Schedules } from './schedules.ts';
 
 /** Bytes of a template that a call may carry itself; a larger one goes by TemplateURL. */
 const largestTemplateBody = 51_200;
 
 const changing = ['CreateStack', 'UpdateStack', 'ExecuteChangeSet', 'DeleteStack'];
+const changingByTemplate = ['UpdateStack', 'CreateChangeSet'];
 
 interface ListedDocument {
   readonly Name: string;
@@ -23,36 +51,163 @@ interface Parts {
   readonly motoUrl: URL;
   readonly moto: Moto;
   readonly account: string;
+  readonly region: string;
   readonly ssm: Ssm;
+  readonly sts: Sts;
+  readonly ec2: Ec2;
+  readonly clock: Clock;
+  readonly record: CallRecord;
 }
 
 /**
- * CloudFormation is moto's; the documents that its stacks make are taken over from moto's own SSM, and associations, of
- * which moto knows nothing, from the templates.
+ * CloudFormation is moto's; the documents that its stacks make are taken over from moto's own SSM, associations and
+ * schedules, of which moto knows nothing, from the templates, and instances become hosts.
  */
 export class CloudFormation {
   readonly #parts: Parts;
+  readonly #hostStacks: HostStacks;
+  readonly #schedules: Schedules;
+  /** Answers to CreateStack by its token: who asks again is not refused. */
+  readonly #created = new Map<string, Promise<Answer>>();
   /** Documents that came from stacks. */
   #taken = new Set<string>();
   #associations: readonly StackAssociation[] = [];
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#schedules = new Schedules(parts.clock, (schedule) => this.#fire(schedule));
+    this.#hostStacks = new HostStacks({
+      moto: parts.moto,
+      instances: parts.ec2.instances,
+      onGone: (name) => this.#schedules.drop(name),
+    });
   }
 
-  async answer(call: Call): Promise<Answer> {
+  async answer(call: Call, caller: Principal): Promise<Answer> {
     const form = formOf(call);
     checkTemplate(form);
-    const answer: WholeAnswer = await forwardWhole(
-      this.#parts.motoUrl,
-      call,
-      Buffer.from(placeTemplate(form, call.region).toString()),
+    switch (call.action) {
+      case 'CreateStack':
+        return await this.#createOnce(call, form, caller);
+      case 'DeleteStack':
+        return await this.#delete(call, form);
+      default:
+        if (changingByTemplate.includes(call.action)) await this.#refuseHosts(call, form, caller);
+        return await this.#pass(call, form);
+    }
+  }
+
+  /** Does now what the schedules of a stack are for, as if their time had come. @throws ServiceError */
+  expire(stack: string): Promise<void> {
+    return this.#schedules.expire(stack);
+  }
+
+  async #createOnce(call: Call, form: URLSearchParams, caller: Principal): Promise<Answer> {
+    const token = form.get('ClientRequestToken');
+    if (token === null) return await this.#create(call, form, caller);
+    const key = `${form.get('StackName')} ${token}`;
+    const before = this.#created.get(key);
+    if (before !== undefined) return await before;
+    const answer = this.#create(call, form, caller);
+    this.#created.set(key, answer);
+    const forget = () => this.#created.delete(key);
+    // A refused call made nothing: the token may be used again.
+    answer.then(({ status }) => status === 200 || forget(), forget);
+    return await answer;
+  }
+
+  async #create(call: Call, form: URLSearchParams, caller: Principal): Promise<Answer> {
+    const stack = await this.#read(form, caller);
+    checkParameters(stack);
+    const where = { account: this.#parts.account, region: call.region };
+    const hosts = readHosts(stack, where);
+    const schedules = readSchedules(stack, where);
+    if (hosts.length > 0 && form.get('OnFailure') !== 'DELETE')
+      throw notImplemented('stacks with instances whose OnFailure is not DELETE');
+    const role = form.get('RoleARN');
+    if (role !== null && !(await this.#parts.sts.serviceMayTake(role, 'cloudformation')))
+      throw invalid(`Role ${role} is invalid or cannot be assumed`);
+    const answer = await this.#pass(call, form);
+    if (answer.status !== 200) return answer;
+    this.#schedules.keep(stack.name, schedules);
+    if (hosts.length > 0) await this.#hostStacks.begin(stack.name, hosts);
+    return answer;
+  }
+
+  async #delete(call: Call, form: URLSearchParams): Promise<Answer> {
+    const stack = this.#hostStacks.find(form.get('StackName') ?? '');
+    if (stack === undefined) {
+      const answer = await this.#pass(call, form);
+      this.#schedules.drop(nameOf(form.get('StackName') ?? ''));
+      return answer;
+    }
+    this.#hostStacks.remove(stack);
+    return xmlAnswer(
+      '<DeleteStackResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata></DeleteStackResponse>',
     );
-    if (answer.status === 200 && changing.includes(call.action)) {
+  }
+
+  /** moto would make an instance that is no host. */
+  async #refuseHosts(call: Call, form: URLSearchParams, caller: Principal): Promise<void> {
+    const { template } = await this.#read(form, caller);
+    if (template.includes('AWS::EC2::Instance'))
+      throw notImplemented(`${call.action} of stacks with instances`);
+  }
+
+  /** Whoever names a template by its address must be able to read it. */
+  async #read(form: URLSearchParams, caller: Principal): Promise<ReadStack> {
+    const name = form.get('StackName') ?? '';
+    const parameters = readParameters(form);
+    const url = form.get('TemplateURL');
+    if (url === null) return { name, parameters, template: form.get('TemplateBody') ?? '' };
+    const { bucket, key } = placeOf(new URL(url));
+    const template = await this.#parts.moto.object(bucket, key);
+    this.#record(
+      caller.name,
+      's3',
+      'GetObject',
+      `arn:aws:s3:::${bucket}/${key}`,
+      template === undefined ? 404 : 200,
+    );
+    if (template === undefined) throw invalid('S3 error: The specified key does not exist.');
+    return { name, parameters, template };
+  }
+
+  /** What EventBridge Scheduler does when the time has come. */
+  async #fire({ name, role, deletes }: StackSchedule): Promise<void> {
+    const { account, region, sts } = this.#parts;
+    if (!(await sts.serviceMayTake(role, 'scheduler')))
+      throw new ServiceError(
+        'AccessDenied',
+        `${name}: ${role} cannot be assumed by EventBridge Scheduler.`,
+        403,
+      );
+    const arn = stackArn(deletes, region, account);
+    this.#record(`role/${roleName(role)}`, 'cloudformation', 'DeleteStack', arn, 200);
+    const stack = this.#hostStacks.find(deletes);
+    if (stack !== undefined) this.#hostStacks.remove(stack);
+    else await this.#parts.moto.query('cloudformation', 'DeleteStack', { StackName: deletes });
+  }
+
+  #record(principal: string, service: string, action: string, resource: string, status: number): void {
+    const time = new Date(this.#parts.clock.now()).toISOString();
+    this.#parts.record.add({ time, service, action, resource, principal, status });
+  }
+
+  /** To moto, and back as it really is. */
+  async #pass(call: Call, form: URLSearchParams): Promise<WholeAnswer> {
+    const { ec2, motoUrl } = this.#parts;
+    const sent = ec2.images.toMoto(placeTemplate(form, call.region).toString());
+    const answer = await forwardWhole(motoUrl, call, Buffer.from(sent));
+    if (answer.status !== 200) return answer;
+    if (changing.includes(call.action)) {
       await this.#takeDocuments();
       await this.#takeAssociations(call.region);
     }
-    return call.action === 'ListStackResources' ? this.#withAssociations(answer, form) : answer;
+    const document = parseXml(ec2.images.fromMoto(answer.body.toString('utf8')));
+    this.#addUnknown(document, nameOf(form.get('StackName') ?? ''));
+    this.#hostStacks.correct(document);
+    return withBody(answer, writeXml(document));
   }
 
   async #takeAssociations(region: string): Promise<void> {
@@ -83,23 +238,30 @@ export class CloudFormation {
   }
 
   /** As AWS lists what it made of a template; moto leaves out what it does not know. */
-  #withAssociations(answer: WholeAnswer, form: URLSearchParams): WholeAnswer {
-    const own = this.#associations.filter(({ stack }) => stack === form.get('StackName'));
-    if (own.length === 0 || answer.status !== 200) return answer;
-    const listed = parseXml(answer.body.toString('utf8'));
-    const [list] = elementsNamed(listed, 'StackResourceSummaries');
-    list?.children.push(
-      ...own.map(({ logicalId, name }) =>
+  #addUnknown(answer: Element, stack: string): void {
+    const [list] = ['StackResourceSummaries', 'StackResources'].flatMap((name) =>
+      elementsNamed(answer, name),
+    );
+    if (list === undefined) return;
+    // For each that moto does not know, it lists one without a name.
+    list.children = list.children.filter((item) => textAt(item, 'LogicalResourceId') !== '');
+    const associations = this.#associations.filter((each) => each.stack === stack);
+    const own = [
+      ...associations.map((each) => ({ ...each, type: 'AWS::SSM::Association' })),
+      ...this.#schedules.of(stack).map((each) => ({ ...each, type: 'AWS::Scheduler::Schedule' })),
+    ];
+    list.children.push(
+      ...own.map(({ logicalId, name, type }) =>
         element('member', [
           element('LogicalResourceId', logicalId),
           element('PhysicalResourceId', name),
-          element('ResourceType', 'AWS::SSM::Association'),
+          element('ResourceType', type),
           element('ResourceStatus', 'CREATE_COMPLETE'),
           element('LastUpdatedTimestamp', new Date().toISOString()),
+          element('Timestamp', new Date().toISOString()),
         ]),
       ),
     );
-    return withBody(answer, writeXml(listed));
   }
 
   async #takeDocuments(): Promise<void> {
@@ -135,6 +297,20 @@ function placeTemplate(form: URLSearchParams, region: string): URLSearchParams {
     form.set('TemplateURL', `https://s3.${region}.amazonaws.com${new URL(url).pathname}`);
   }
   return form;
+}
+
+/** The name of a stack in its ARN, or the name that it is. */
+function nameOf(stack: string): string {
+  return stack.startsWith('arn:') ? (stack.split('/')[1] ?? '') : stack;
+}
+
+/** Bucket and key of an address in S3, with the bucket in the host or in the path. */
+function placeOf({ hostname, pathname }: URL): { bucket: string; key: string } {
+  const path = decodeURIComponent(pathname.slice(1));
+  const inHost = /^(.+?)\.s3[.-]/.exec(hostname)?.[1];
+  if (inHost !== undefined) return { bucket: inHost, key: path };
+  const [bucket = '', ...rest] = path.split('/');
+  return { bucket, key: rest.join('/') };
 }
 
 function checkTemplate(form: URLSearchParams): void {

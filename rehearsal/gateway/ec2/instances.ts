@@ -32,6 +32,9 @@ const codes: Record<MachineState, number> = {
 /** Filters on what the hosts know, not moto. */
 const ownFilters = ['instance-state-name', 'instance-state-code', 'private-ip-address'];
 
+/** The size of a root disk where nobody asks for one. */
+const usualRootGiB = 20;
+
 /** What the metadata service and the scenes ask of an instance. */
 export interface InstanceFacts extends FleetInstance {
   readonly imageId: string;
@@ -147,6 +150,27 @@ export class Instances implements Fleet {
     const ids = listOf(formOf(call), 'InstanceId');
     const before = await this.#states();
     return await this.#change(call, ids, before, (id) => this.#parts.machines.terminate(id));
+  }
+
+  /**
+   * Boots the host of an instance that is in moto's books already: one of a stack.
+   * @throws ServiceError for an image that cannot be launched
+   */
+  async adopt(id: string, imageId: string): Promise<void> {
+    const { images, machines } = this.#parts;
+    await images.requireLaunchable(imageId);
+    await machines.boot(id, { image: images.hostImage(imageId), rootGiB: usualRootGiB });
+  }
+
+  /** Terminates such an instance, in the books and its host where it has one. */
+  async dismiss(id: string): Promise<void> {
+    await this.#parts.moto.query('ec2', 'TerminateInstances', { 'InstanceId.1': id });
+    if ((await this.#states()).has(id)) await this.#parts.machines.terminate(id);
+  }
+
+  /** The state of an instance's host; undefined where it has none. */
+  async stateOf(id: string): Promise<MachineState | undefined> {
+    return (await this.#states()).get(id)?.state;
   }
 
   /** Everything about all instances, terminated ones too. */
@@ -293,7 +317,7 @@ function fingerprintOf(form: URLSearchParams): string {
 
 function rootSize(form: URLSearchParams): number {
   const [first] = numbersOf(form, 'BlockDeviceMapping');
-  return Number(form.get(`BlockDeviceMapping.${first ?? '1'}.Ebs.VolumeSize`) ?? 20);
+  return Number(form.get(`BlockDeviceMapping.${first ?? '1'}.Ebs.VolumeSize`) ?? usualRootGiB);
 }
 
 async function associateProfile(moto: Moto, form: URLSearchParams, instanceId: string): Promise<void> {

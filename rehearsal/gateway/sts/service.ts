@@ -67,6 +67,16 @@ export class Sts {
     };
   }
 
+  /** Whether a service of AWS may take the role; false also for one that does not exist. */
+  async serviceMayTake(roleArn: string, service: string): Promise<boolean> {
+    const principal = { type: 'Service', value: `${service}.amazonaws.com` } as const;
+    const context = { 'aws:sourceaccount': [this.#parts.account] };
+    return this.#trustPolicy(roleArn).then(
+      (policy) => allows(policy, { action: 'sts:AssumeRole', principal, context }),
+      () => false,
+    );
+  }
+
   async #judge(form: URLSearchParams): Promise<void> {
     const { clock, account, jwks } = this.#parts;
     const keys = jwks === undefined ? undefined : await fetchKeys(jwks);

@@ -33,7 +33,8 @@ const drillWorkflow = workflow.replace('deploy-staging', 'verify-backup');
 function drills(change: Record<string, string | string[]> = {}): Map<string, Holder> {
   const named = { App: 'isso', Environment: 'staging', Repository: 'acme/isso', RepositoryId: '42' };
   const own = { WorkflowRefs: [drillWorkflow], OidcProviderArn: provider };
-  const parameters = { ...named, ...own, BackupBucketName: 'isso-understudy-backups' };
+  const buckets = { StateBucketName: 'isso-understudy', BackupBucketName: 'isso-understudy-backups' };
+  const parameters = { ...named, ...own, ...buckets };
   return holdersIn({ account, region, parameters: { ...parameters, ...change } }, 'drill');
 }
 
@@ -47,6 +48,26 @@ const tags = (App: string, Environment: string) => ({
   'aws:ResourceTag/App': App,
   'aws:ResourceTag/Environment': Environment,
 });
+const stack = (name: string) => `arn:aws:cloudformation:${region}:${account}:stack/${name}/0a1b2c3d`;
+const drillStack = stack('isso-staging-drill-host-7-1');
+const role = (name: string) => `arn:aws:iam::${account}:role/${name}`;
+const profile = (name: string) => `arn:aws:iam::${account}:instance-profile/${name}`;
+const ec2 = (what: string) => `arn:aws:ec2:${region}:${account}:${what}`;
+const image = `arn:aws:ec2:${region}::image/ami-0123456789abcdef0`;
+const template = (bucket: string, name: string) => ({
+  'cloudformation:TemplateUrl': `https://${bucket}.s3.${region}.amazonaws.com/templates/${name}.yaml`,
+});
+const builder = { 'cloudformation:RoleArn': role('isso-staging-drill-builder') };
+const drillHost = { 'aws:RequestTag/App': 'isso', 'aws:RequestTag/Environment': 'drill' };
+/** CreateStack as a drill asks for it. */
+const asked = { ...template('isso-understudy', 'drill-host'), ...builder, ...drillHost };
+const drillTags = { ...tags('isso', 'drill'), 'aws:ResourceTag/Drilled': 'staging' };
+/** RunInstances as CloudFormation asks for the template's instance. */
+const run = {
+  ...{ ...drillHost, 'aws:RequestTag/Drilled': 'staging', 'ec2:MetadataHttpTokens': 'required' },
+  'ec2:InstanceProfile': profile('isso-staging-drill-host'),
+};
+const passed = (service: string) => ({ 'iam:PassedToService': `${service}.amazonaws.com` });
 const create = { 's3:if-none-match': '*' };
 const swap = { 's3:if-match': '"0123456789abcdef"' };
 
@@ -204,6 +225,21 @@ const tables: Table[] = [
         's3:GetBucketPublicAccessBlock',
         'arn:aws:s3:::isso-understudy-backups',
       ],
+      ['make a drill host', 'cloudformation:CreateStack', drillStack, asked],
+      ['hand the builder on', 'iam:PassRole', role('isso-staging-drill-builder'), passed('cloudformation')],
+      ['read the template', 's3:GetObject', state('templates/drill-host.yaml')],
+      ['follow it', 'cloudformation:DescribeStacks', drillStack],
+      ['see why it failed', 'cloudformation:DescribeStackEvents', drillStack],
+      ['remove it', 'cloudformation:DeleteStack', drillStack],
+      ['prepare it', 'ssm:SendCommand', document('isso-prepare-host')],
+      ['restore on it', 'ssm:SendCommand', document('isso-restore')],
+      ['probe it', 'ssm:SendCommand', document('isso-probe')],
+      ['send to it', 'ssm:SendCommand', instance, drillTags],
+      ['follow commands', 'ssm:ListCommandInvocations', '*'],
+      ['see that it is online', 'ssm:DescribeInstanceInformation', '*'],
+      ['ask for a restore', 's3:PutObject', state('requests/isso/drill/1.json'), create],
+      ['read the result', 's3:GetObject', state('results/isso/drill/1/i-1.json')],
+      ['read the log', 's3:GetObject', state('logs/isso/drill/1/i-1.log')],
     ],
     mayNot: [
       ["read production's backups", 's3:GetObject', backups('backups/isso/production/daily/1/app.db')],
@@ -216,9 +252,174 @@ const tables: Table[] = [
       ['unlock a backup', 's3:PutObjectRetention', backups('backups/isso/staging/daily/1/app.db')],
       ['read the state', 's3:GetObject', state('releases/isso/staging/1.tar.gz')],
       ['take the lease', 's3:PutObject', state('leases/isso/staging.json'), create],
-      ['send a command', 'ssm:SendCommand', document('isso-restore')],
-      ['send to an instance', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+      ['deploy', 'ssm:SendCommand', document('isso-deploy')],
+      ['back up', 'ssm:SendCommand', document('isso-backup')],
+      ['run a shell command', 'ssm:SendCommand', document('AWS-RunShellScript')],
+      ['send to an instance of staging', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+      ['send to an instance of production', 'ssm:SendCommand', instance, tags('isso', 'production')],
+      [
+        "send to production's drill host",
+        'ssm:SendCommand',
+        instance,
+        { ...drillTags, 'aws:ResourceTag/Drilled': 'production' },
+      ],
+      [
+        "send to another app's drill host",
+        'ssm:SendCommand',
+        instance,
+        { ...drillTags, ...tags('other', 'drill') },
+      ],
       ['load secrets', 'ssm:GetParametersByPath', parameter('/isso/staging')],
+      ["load a drill's secrets", 'ssm:GetParametersByPath', parameter('/isso/drill')],
+      [
+        'make a stack of another template',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...asked, ...template('isso-understudy', 'other') },
+      ],
+      [
+        'make a stack of a template elsewhere',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...asked, ...template('evil', 'drill-host') },
+      ],
+      [
+        'make a stack of a template of its own',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...builder, ...drillHost },
+      ],
+      [
+        'make a stack with its own rights',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...template('isso-understudy', 'drill-host'), ...drillHost },
+      ],
+      [
+        'make a stack with a role of its choice',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...asked, 'cloudformation:RoleArn': role('admin') },
+      ],
+      ['make a stack of another name', 'cloudformation:CreateStack', stack('isso-staging'), asked],
+      [
+        'make a host that counts as production',
+        'cloudformation:CreateStack',
+        drillStack,
+        { ...asked, 'aws:RequestTag/Environment': 'production' },
+      ],
+      ['change a drill host', 'cloudformation:UpdateStack', drillStack, asked],
+      ['change it by a change set', 'cloudformation:CreateChangeSet', drillStack, asked],
+      ['delete the stack of the roles', 'cloudformation:DeleteStack', stack('isso-staging-drill')],
+      ['delete the stack of production', 'cloudformation:DeleteStack', stack('isso-production')],
+      ['become the builder', 'sts:AssumeRole', role('isso-staging-drill-builder')],
+      ['give an instance the builder', 'iam:PassRole', role('isso-staging-drill-builder'), passed('ec2')],
+      ['hand another role on', 'iam:PassRole', role('isso-production-host'), passed('cloudformation')],
+      ['run an instance', 'ec2:RunInstances', instance, run],
+      ['change the template', 's3:PutObject', state('templates/drill-host.yaml'), create],
+      ['forge results', 's3:PutObject', state('results/isso/drill/1/i-1.json'), create],
+      ['ask something of staging', 's3:PutObject', state('requests/isso/staging/1.json'), create],
+      ["read staging's results", 's3:GetObject', state('results/isso/staging/1/i-1.json')],
+      ['overwrite a request', 's3:PutObject', state('requests/isso/drill/1.json'), {}],
+    ],
+  },
+  {
+    who: 'isso-staging-drill-builder',
+    may: [
+      ['lay a network', 'ec2:CreateVpc', ec2('vpc/vpc-1'), {}],
+      ['lay an endpoint', 'ec2:CreateVpcEndpoint', ec2('vpc-endpoint/vpce-1'), {}],
+      ['look', 'ec2:DescribeInstances', '*'],
+      ['change what it has just made', 'ec2:ModifyVpcAttribute', ec2('vpc/vpc-1'), {}],
+      ['remove its network', 'ec2:DeleteVpc', ec2('vpc/vpc-1'), drillTags],
+      ['run a drill host', 'ec2:RunInstances', instance, run],
+      ['run it from an image', 'ec2:RunInstances', image, {}],
+      ['run it in its network', 'ec2:RunInstances', ec2('subnet/subnet-1'), drillTags],
+      ['tag it as it is run', 'ec2:CreateTags', instance, { 'ec2:CreateAction': 'RunInstances' }],
+      ['terminate it', 'ec2:TerminateInstances', instance, drillTags],
+      ['give it its role', 'iam:PassRole', role('isso-staging-drill-host'), passed('ec2')],
+      ['give its end a role', 'iam:PassRole', role('isso-staging-drill-end'), passed('scheduler')],
+      [
+        'give it an end',
+        'scheduler:CreateSchedule',
+        `arn:aws:scheduler:${region}:${account}:schedule/default/isso-staging-drill-host-7-1`,
+      ],
+    ],
+    mayNot: [
+      [
+        'run it as production',
+        'ec2:RunInstances',
+        instance,
+        { ...run, 'aws:RequestTag/Environment': 'production' },
+      ],
+      [
+        "run it with production's role",
+        'ec2:RunInstances',
+        instance,
+        { ...run, 'ec2:InstanceProfile': profile('isso-production-host') },
+      ],
+      [
+        'run it with the old metadata',
+        'ec2:RunInstances',
+        instance,
+        { ...run, 'ec2:MetadataHttpTokens': 'optional' },
+      ],
+      ['run it in another network', 'ec2:RunInstances', ec2('subnet/subnet-1'), tags('isso', 'production')],
+      ['terminate an instance of staging', 'ec2:TerminateInstances', instance, tags('isso', 'staging')],
+      ['tag an instance that is there', 'ec2:CreateTags', instance, drillHost],
+      [
+        'tag a network as another',
+        'ec2:CreateTags',
+        ec2('vpc/vpc-1'),
+        { 'aws:RequestTag/Environment': 'staging' },
+      ],
+      ['remove the network of production', 'ec2:DeleteVpc', ec2('vpc/vpc-1'), tags('isso', 'production')],
+      ['open a way out', 'ec2:CreateInternetGateway', ec2('internet-gateway/igw-1'), {}],
+      [
+        'open the network of production',
+        'ec2:AuthorizeSecurityGroupIngress',
+        ec2('security-group/sg-1'),
+        tags('isso', 'production'),
+      ],
+      ['change user data', 'ec2:ModifyInstanceAttribute', instance, drillTags],
+      ["give it production's role", 'iam:PassRole', role('isso-production-host'), passed('ec2')],
+      ['read a backup', 's3:GetObject', backups('backups/isso/staging/daily/1/app.db')],
+    ],
+  },
+  {
+    who: 'isso-staging-drill-host',
+    may: [
+      ['poll for commands', 'ec2messages:GetMessages', '*'],
+      ['say that it is there', 'ssm:UpdateInstanceInformation', instance],
+      ['read what it was asked', 's3:GetObject', state('requests/isso/drill/1.json')],
+      ['tell a result once', 's3:PutObject', state('results/isso/drill/1/i-1.json'), create],
+      ['write a log once', 's3:PutObject', state('logs/isso/drill/1/i-1.log'), create],
+      ["load a drill's secrets", 'ssm:GetParametersByPath', parameter('/isso/drill')],
+    ],
+    mayNot: [
+      ['read a backup', 's3:GetObject', backups('backups/isso/staging/daily/1/app.db')],
+      ['list backups', 's3:ListBucket', 'arn:aws:s3:::isso-understudy-backups'],
+      ['add a backup', 's3:PutObject', backups('backups/isso/staging/daily/1/app.db'), create],
+      ['write a proof of a drill', 's3:PutObject', backups('drills/isso/staging/1.json'), create],
+      ["read staging's requests", 's3:GetObject', state('requests/isso/staging/1.json')],
+      ['fetch a release', 's3:GetObject', state('releases/isso/staging/1.tar.gz')],
+      ['change a result', 's3:PutObject', state('results/isso/drill/1/i-1.json'), {}],
+      ["forge staging's results", 's3:PutObject', state('results/isso/staging/1/i-1.json'), create],
+      ["load staging's secrets", 'ssm:GetParametersByPath', parameter('/isso/staging')],
+      ['change the template', 's3:PutObject', state('templates/drill-host.yaml'), create],
+    ],
+  },
+  {
+    who: 'isso-staging-drill-end',
+    may: [['remove a drill host', 'cloudformation:DeleteStack', drillStack]],
+    mayNot: [
+      ['remove anything else', 'cloudformation:DeleteStack', stack('isso-staging')],
+      [
+        "remove production's drill host",
+        'cloudformation:DeleteStack',
+        stack('isso-production-drill-host-7-1'),
+      ],
+      ['make a stack', 'cloudformation:CreateStack', drillStack, asked],
+      ['terminate an instance', 'ec2:TerminateInstances', instance, drillTags],
     ],
   },
   {
