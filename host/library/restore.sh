@@ -186,15 +186,15 @@ fetch() {
     --config <(printf 'url = "%s"\n' "$1")
 }
 
-# One object, once through: fetched, hashed, unpacked, hashed, written. A cut or busy line is tried again from the start.
-receive() { # OBJECT RAW-BYTES COMMAND...
-  local object=$1 bytes=$2 url status pause=1 code until
-  shift 2
+# One object, once through: fetched, hashed, unpacked, written. A cut or busy line is tried again from the start.
+receive() { # read_database|read_archive OBJECT RAW-BYTES FILE|COMMAND...
+  local reading=$1 object=$2 bytes=$3 url status pause=1 code until
+  shift 3
   url=$(jq -r --arg object "$object" '.urls[$object]' "$journal/request.json")
   until=$(($(uptime_ms) + 120000))
   while :; do
     code=0
-    { fetch "$url" 2>"$journal/fetch" || : >"$journal/unfetched"; } | read_object "$object" "$bytes" "$(words_of "$object")" "$@"
+    { fetch "$url" 2>"$journal/fetch" || : >"$journal/unfetched"; } | "$reading" "$object" "$bytes" "$(words_of "$object")" "$@"
     [[ -e $journal/unfetched ]] || return 0
     rm -f "$journal/unfetched"
     status=$(sed -n 's/^status \([0-9]*\)$/\1/p' "$journal/fetch" | tail -n 1)
@@ -210,8 +210,6 @@ receive() { # OBJECT RAW-BYTES COMMAND...
     pause=$((pause < 16 ? pause * 2 : 16))
   done
 }
-
-write_to() { as_user "$(reader)" dd of="$1" bs=1M iflag=fullblock conv=fsync status=none; }
 
 # The members of an archive, one a line: of files unpacked, of code where its release is not here; else only listed.
 unpack_to() { # KIND
@@ -239,19 +237,20 @@ is_wanted() { [[ $mode != restore || $1 != code ]] || ! is_on_host; }
 
 # Level 2: all bytes, each read once.
 fetch_all() {
-  local object raw kind index=0 began since told code total=0
+  local object raw kind index=0 began since told code total=0 file
   since=$(uptime_ms)
   while read -r object _ raw kind <&4; do
     is_wanted "$kind" || continue
-    began=$(uptime_ms) code=0
+    began=$(uptime_ms) code=0 file=''
     if [[ $kind == databases ]]; then
-      told=$(receive "$object" "$raw" write_to "$(staged)/$index") || code=$?
+      file=$(staged)/$index
+      told=$(receive read_database "$object" "$raw" "$file") || code=$?
       index=$((index + 1))
     else
       lay_folder "$kind"
-      told=$(receive "$object" "$raw" unpack_to "$kind") || code=$?
+      told=$(receive read_archive "$object" "$raw" unpack_to "$kind") || code=$?
     fi
-    ((code != 0)) || told=$(bytes_agree "$(entry_named "$object")" "$(words_of "$object")") || code=$?
+    ((code != 0)) || told=$(bytes_agree "$(entry_named "$object")" "$(words_of "$object")" "$file") || code=$?
     conclude_level 2 "$code" "$began" "$object" "$told"
     total=$((total + raw))
   done 4< <(objects)

@@ -40,47 +40,72 @@ unpack_object() { # OBJECT, by its name
   esac
 }
 
-# Takes the packed bytes on stdin, and hands them unpacked to a command: read_object OBJECT RAW-BYTES FOLDER COMMAND... What was
-# seen of them is in the folder afterwards. A part that fails (a command that has no room) does not keep the digests from being
-# made of all bytes.
-read_object() {
-  local object=$1 limit=$2 words=$3 one pids=() codes=(0 0 0 0 0)
-  shift 3
+# Hands the packed bytes on stdin to a command, and leaves in the folder what was seen of them: hash_packed FOLDER COMMAND...
+# A command that fails does not keep the digest from being made of all bytes. dd counts, and reads more at once than others.
+hash_packed() {
+  local words=$1 hashing
+  shift
   rm -rf "$words"
   mkdir -p "$words"
-  mkfifo "$words"/{packed,raw}.{whole,counted}
-  for one in packed raw; do
-    digest <"$words/$one.whole" >"$words/$one.sha256" & pids+=($!)
-    wc -c <"$words/$one.counted" >"$words/$one.size" & pids+=($!)
-  done
-  # More than was promised is not written: it would fill the disk.
-  tee -p "$words"/packed.{whole,counted} | unpack_object "$object" 2>"$words/unpack" | head -c "$((limit + 1))" |
-    tee -p "$words"/raw.{whole,counted} | "$@" || codes=("${PIPESTATUS[@]}")
+  mkfifo "$words/whole"
+  digest <"$words/whole" >"$words/packed.sha256" &
+  hashing=$!
+  LC_ALL=C dd bs=128K iflag=fullblock 2>"$words/counted" | tee -p "$words/whole" | "$@" || true # told in the folder
+  wait "$hashing"
+  sed -n 's/^\([0-9]*\) bytes\? .*/\1/p' "$words/counted" >"$words/packed.size"
+  rm "$words/whole"
+}
+
+# Of packed bytes on stdin: unpacked into a file, of which level 2 takes the digest as it lies there. More than was promised is not
+# written, in no case: it would fill the disk. unpack_database OBJECT RAW-BYTES FOLDER FILE
+unpack_database() {
+  local codes=(0 0)
+  unpack_object "$1" 2>"$3/unpack" |
+    "${verify_as[@]}" dd of="$4" bs=1M count="$(($2 + 1))" iflag=fullblock,count_bytes status=none || codes=("${PIPESTATUS[@]}")
+  keep_codes "$3" "${codes[@]}"
+}
+
+# The same handed to a command that keeps no copy of the bytes, so that they are hashed by the way: all of them, also where it fails.
+unpack_archive() { # OBJECT RAW-BYTES FOLDER COMMAND...
+  local object=$1 limit=$2 words=$3 pids=() codes=(0 0 0 0)
+  shift 3
+  mkfifo "$words"/{hashed,counted-raw}
+  digest <"$words/hashed" >"$words/raw.sha256" & pids+=($!)
+  wc -c <"$words/counted-raw" >"$words/raw.size" & pids+=($!)
+  unpack_object "$object" 2>"$words/unpack" | head -c "$((limit + 1))" | tee -p "$words"/{hashed,counted-raw} | "$@" || codes=("${PIPESTATUS[@]}")
   wait "${pids[@]}"
-  rm -f "$words"/{packed,raw}.{whole,counted}
-  printf '%s\n' "${codes[1]}" >"$words/unpacked"
-  printf '%s\n' "${codes[4]}" >"$words/written"
+  rm "$words"/{hashed,counted-raw}
+  keep_codes "$words" "${codes[0]}" "${codes[3]}"
 }
 
-# As read_object leaves it, of bytes that lie in a file.
-read_file() { # FILE FOLDER WORDS-OF-THE-PACKED
-  rm -rf "$2"
-  cp -r "$3" "$2"
-  "${verify_as[@]}" cat "$1" | digest >"$2/raw.sha256"
-  "${verify_as[@]}" stat --format=%s "$1" >"$2/raw.size"
+keep_codes() { printf '%s\n' "$2" >"$1/unpacked" && printf '%s\n' "$3" >"$1/written"; }
+
+read_database() { hash_packed "$3" unpack_database "$@"; }
+read_archive() { hash_packed "$3" unpack_archive "$@"; }
+
+could_be_written() { [[ $(<"$1/written") == 0 ]] || { echo 'its unpacked bytes could not be written' && return 1; }; }
+
+# As unpack_archive leaves it, of what lies in a file.
+hash_raw() { # FILE FOLDER
+  "${verify_as[@]}" stat --format=%s "$1" >"$2/raw.size" && "${verify_as[@]}" cat "$1" | digest >"$2/raw.sha256"
 }
 
-# Level 2: all bytes are those that the manifest names. bytes_agree ENTRY FOLDER
+# Level 2: all bytes are those that the manifest names; of a database, as they lie on the disk. bytes_agree ENTRY FOLDER [FILE]
 bytes_agree() {
   local kind size sha256 found
   while read -r kind size sha256; do
+    if [[ $kind == raw && -n ${3-} ]]; then
+      # Who could not write kept the rest from being unpacked.
+      could_be_written "$2" || return 2
+      hash_raw "$3" "$2" || { echo 'its copy cannot be read' && return 2; }
+    fi
     found=$(<"$2/$kind.size")
     [[ $kind == packed || $(<"$2/unpacked") == 0 ]] || ((found > size)) || { echo "it cannot be unpacked: $(head -c 200 "$2/unpack")" && return 1; }
     ((found == size)) || { echo "it has $found $kind bytes, not $size" && return 1; }
     found=$(<"$2/$kind.sha256")
     [[ $found == "$sha256" ]] || { echo "the SHA-256 of its $kind bytes is $found, not $sha256" && return 1; }
   done < <(jq -r '"packed \(.packed.size) \(.packed.sha256)\nraw \(.raw.size) \(.raw.sha256)"' <<<"$1")
-  [[ $(<"$2/written") == 0 ]] || { echo 'its unpacked bytes could not be written' && return 2; }
+  could_be_written "$2" || return 2
   echo "$(<"$2/raw.size") bytes, SHA-256 $(<"$2/raw.sha256")"
 }
 
@@ -101,8 +126,10 @@ count_violations() {
 
 # Level 3: it opens, its size is that of its pages, its text is `ok`, and its foreign keys hold as they did. is_sound ENTRY FILE
 is_sound() {
-  local told code=0 size pages page_size tables violations known
+  local told code=0 size pages page_size tables beside violations known
   "${verify_as[@]}" test -r "$2" || { echo 'its copy cannot be read' && return 2; }
+  # Counted beside the longest of all checks.
+  exec {beside}< <(count_violations "$2")
   told=$(ask_copy "$2" 'PRAGMA integrity_check(1);') || code=$?
   ((code == 0)) || { echo "integrity_check ended with code $code: ${told:0:300}" && return "$(blame "$code")"; }
   [[ $told == ok ]] || { echo "integrity_check says: ${told:0:300}" && return 1; }
@@ -114,7 +141,8 @@ is_sound() {
   size=$("${verify_as[@]}" stat --format=%s "$2") || return 2
   [[ $size =~ ^[0-9]{1,15}$ && $size == "$((pages * page_size))" ]] || { echo "it has $size bytes, and $pages pages of $page_size" && return 1; }
   ((tables >= 1)) || { echo 'it has no table' && return 1; }
-  violations=$(count_violations "$2")
+  violations=$(cat <&"$beside")
+  exec {beside}<&-
   known=$(jq -r 'if has("foreign_key_violations") then .foreign_key_violations else 0 end' <<<"$1")
   [[ $violations == "$known" ]] || { echo "$violations rows break a foreign key, not $known" && return 1; }
   echo "ok, $pages pages, $tables tables, $violations foreign key violations"
@@ -145,7 +173,7 @@ holds_the_same() {
 
 judge() { # LEVEL ENTRY FILE FOLDER
   case $1 in
-  2) bytes_agree "$2" "$4" ;;
+  2) bytes_agree "$2" "$4" "$3" ;;
   3) is_sound "$2" "$3" ;;
   4) holds_the_same "$2" "$3" ;;
   esac
@@ -163,9 +191,8 @@ control_passes() {
   # shellcheck disable=SC2059 # the format is the byte
   printf "\\x$(printf '%x' "$((byte ^ 255))")" |
     "${verify_as[@]}" dd of="$4" bs=1 seek="$offset" conv=notrunc status=none || return 2
-  read_file "$4" "$3.control" "$3"
-  is_refused 2 "$1" "$4" "$3.control" || { echo "one byte of page $page was flipped, and level 2 passed" && return 0; }
-  is_refused 3 "$1" "$4" "$3.control" || { echo "one byte of page $page was flipped, and level 3 passed" && return 0; }
+  is_refused 2 "$1" "$4" "$3" || { echo "one byte of page $page was flipped, and level 2 passed" && return 0; }
+  is_refused 3 "$1" "$4" "$3" || { echo "one byte of page $page was flipped, and level 3 passed" && return 0; }
   lied=$(jq -c '(.tables | keys[0]) as $one | .tables[$one // "none"] += 1' <<<"$1")
   is_refused 4 "$lied" "$2" "$3" || { echo 'the manifest told of one row more, and level 4 passed' && return 0; }
   return 1

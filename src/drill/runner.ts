@@ -26,7 +26,7 @@ interface Part {
   readonly raw: { readonly size: number };
   /** Where the database's bytes go; undefined for an archive, of which only the names are kept. */
   readonly file?: string;
-  /** What was seen of its bytes: see read_object in host/library/verify.sh. */
+  /** The folder of what was seen of its bytes: see host/library/verify.sh. */
   readonly words: string;
   /** The manifest's own entry, as JSON. */
   readonly entry: string;
@@ -56,12 +56,23 @@ export function unpackHere(bench: Bench): Unpack {
       levels.push(await onLevel(level, bench, judge));
       return levels.at(-1)?.verdict === 'passed';
     };
-    await climb(2, async () => (await unready(bench, key, manifest)) ?? fetchAll(bench, key, parts));
-    await climb(3, () => judgeEach(bench, 3, databases));
-    await climb(4, async () => {
-      const found = await judgeEach(bench, 4, databases);
-      return found.verdict === 'passed' ? ((await miscounted(parts)) ?? found) : found;
-    });
+    let ahead = new Map<number, Promise<Found>>();
+    const foundAt = (level: number) => ahead.get(level) ?? judgeEach(bench, level, databases);
+    try {
+      await climb(2, async () => {
+        const found = (await unready(bench, key, manifest)) ?? (await fetchAll(bench, key, parts));
+        if (found) return found;
+        ahead = judgeAhead(bench, databases, upTo);
+        return agree(bench, parts);
+      });
+      await climb(3, () => foundAt(3));
+      await climb(4, async () => {
+        const found = await foundAt(4);
+        return found.verdict === 'passed' ? ((await miscounted(parts)) ?? found) : found;
+      });
+    } finally {
+      await Promise.allSettled(ahead.values());
+    }
     const sound = levels.every(({ verdict }) => verdict === 'passed');
     const unpacked: Unpacked = sound ? { levels, control: await tryControl(bench, parts) } : { levels };
     await rm(bench.folder, { recursive: true, force: true });
@@ -118,8 +129,20 @@ async function unready(bench: Bench, key: string, manifest: Manifest): Promise<F
 
 const unable = (evidence: string): Found => ({ verdict: 'could-not-run', evidence });
 
-/** Level 2: every object, each byte read once. */
-async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Promise<Found> {
+/**
+ * Levels 3 and 4, begun as soon as the databases lie here: their digests are still being made, and integrity_check, the longest
+ * of all, keeps one processor alone. What a level says counts only where those below it passed.
+ */
+function judgeAhead(bench: Bench, databases: readonly Part[], upTo: number): Map<number, Promise<Found>> {
+  const levels = [3, 4].filter((level) => level <= upTo);
+  const ahead = new Map(levels.map((level) => [level, judgeEach(bench, level, databases)]));
+  // Its failure is met by who asks for it, and is none where nobody does.
+  for (const found of ahead.values()) found.catch(() => undefined);
+  return ahead;
+}
+
+/** Gives what keeps level 2 from being judged. */
+async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Promise<Found | undefined> {
   for (const part of parts) {
     const from = key.replace(/manifest\.json$/, part.object);
     const missing = await tryThrice(
@@ -127,6 +150,13 @@ async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Prom
       () => bench.signal.aborted,
     );
     if (missing) return failed(missing);
+  }
+  return undefined;
+}
+
+/** Level 2: every byte of every object is as promised. */
+async function agree(bench: Bench, parts: readonly Part[]): Promise<Found> {
+  for (const part of parts) {
     const { code, text } = await ask(bench, ['judge', '2', part.entry, part.file ?? '', part.words]);
     if (code !== 0) return found(code, `${part.object}: ${text}`);
     say(`           ${part.object}: ${text}`);
@@ -139,10 +169,9 @@ async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Prom
 async function fetchOne(bench: Bench, from: string, part: Part): Promise<string | undefined> {
   const stream = await bench.bucket.open(from);
   if (!stream) return `There is no ${from}.`;
-  const write = part.file
-    ? ['dd', `of=${part.file}`, 'bs=1M', 'iflag=fullblock', 'conv=fsync', 'status=none']
-    : ['tar', '--list', '--quoting-style=escape', '--file=-', '--index-file', namesIn(part)];
-  const reading = ['read_object', part.object, String(part.raw.size), part.words, ...write];
+  const known = [part.object, String(part.raw.size), part.words];
+  const list = ['tar', '--list', '--quoting-style=escape', '--file=-', '--index-file', namesIn(part)];
+  const reading = part.file ? ['read_database', ...known, part.file] : ['read_archive', ...known, ...list];
   const { code, text } = await ask(bench, reading, stream);
   if (code !== 0) throw new Error(`${part.object} could not be read: ${text}`);
   return undefined;

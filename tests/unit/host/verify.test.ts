@@ -56,7 +56,7 @@ function judge(packed: Uint8Array, entry: Entry): { told: string; code: number; 
   writeFileSync(join(folder, 'entry'), JSON.stringify(entry));
   rmSync(join(folder, 'copy.db'), { force: true });
   const { told, code } = bash(`entry=$(<entry)
-    read_object database-0.sqlite.zst "$(jq .raw.size entry)" words dd of=copy.db bs=1M iflag=fullblock status=none <packed
+    read_database database-0.sqlite.zst "$(jq .raw.size entry)" words copy.db <packed
     for level in 2 3 4; do judge "$level" "$entry" copy.db words || { code=$?; echo "level $level"; exit "$code"; }; done`);
   return { told, code, level: Number(/level (\d)$/.exec(told)?.[1] ?? 4) };
 }
@@ -181,11 +181,26 @@ test('what could not be written or read is no verdict on the backup', () => {
   const entry = describeBytes(good, tables);
   writeFileSync(join(folder, 'entry'), JSON.stringify(entry));
   writeFileSync(join(folder, 'packed'), zstdCompressSync(good));
-  const full = bash(`read_object x.zst ${good.length} words dd of=/dev/full status=none <packed 2>/dev/null
-    judge 2 "$(<entry)" copy.db words`);
-  expect(full).toEqual({ told: 'its unpacked bytes could not be written', code: 2 });
+  const unwritten = { told: 'its unpacked bytes could not be written', code: 2 };
+  expect(
+    bash(`read_database x.zst ${good.length} words /dev/full <packed 2>/dev/null
+      judge 2 "$(<entry)" copy.db words`),
+  ).toEqual(unwritten);
+  expect(
+    bash(`read_archive x.zst ${good.length} words dd of=/dev/full status=none <packed 2>/dev/null
+      judge 2 "$(<entry)" '' words`),
+  ).toEqual(unwritten);
   expect(bash('judge 3 "$(<entry)" missing.db words').code).toBe(2);
   expect(bash('verify_as=(env PATH=/nowhere); judge 3 "$(<entry)" good.db words').code).toBe(2);
+});
+
+// Which of the two reads, and what it wrote; an archive is only listed, here by counting its bytes.
+test.each([
+  ['a database', 'read_database database-0.sqlite.zst 100000 words bomb.db', 'stat --format=%s bomb.db'],
+  ['an archive', 'read_archive files.tar.zst 100000 words sh -c "wc -c >bomb"', 'cat bomb'],
+])('of %s no more than a byte above what was promised is written', (_, read, size) => {
+  writeFileSync(join(folder, 'packed'), zstdCompressSync(Buffer.alloc(100_000_000)));
+  expect(bash(`${read} <packed; ${size}`)).toEqual({ told: '100001', code: 0 });
 });
 
 describe('the negative control', () => {
