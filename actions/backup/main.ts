@@ -15,7 +15,7 @@ import { record } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { declaration } from './declaration.ts';
 import { planBackup } from './plan.ts';
-import { confirm, requireBuckets, sendToEach, tellPlan } from './steps.ts';
+import { confirm, requireBuckets, sendToEach, tellHold, tellPlan } from './steps.ts';
 
 /** Backs an environment up, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -41,6 +41,7 @@ async function backUp(report: Report, signal: AbortSignal): Promise<Result> {
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the buckets', () => requireBuckets(services, operation, backups));
+  await phase('Look at the newest backup', () => tellHold(services, operation, backups));
   const targets = await phase('Find the instances', () =>
     findTargets(services.clients, app, environment, rollout.errors),
   );

@@ -1,7 +1,9 @@
 import { say } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
 import { code } from '../../src/action/summary.ts';
+import { openBucket } from '../../src/aws/bucket.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
+import { foretellHold } from '../../src/backup/hold.ts';
 import { reviewBackups } from '../../src/backup/review.ts';
 import type { Held } from '../../src/operation/hold.ts';
 import { conclude, type Judged } from '../../src/operation/judge.ts';
@@ -36,6 +38,11 @@ export async function requireBuckets(
 ): Promise<void> {
   await requireBucket(clients.s3, { bucket, region });
   await requireBucket(clients.s3, { bucket: backups, region });
+}
+
+/** Tells how long a writer may be kept waiting, before anything is sent. */
+export async function tellHold({ clients }: Services, operation: Operation, backups: string): Promise<void> {
+  say(`hold        ${await foretellHold(openBucket(clients, backups), operation)}`);
 }
 
 /**

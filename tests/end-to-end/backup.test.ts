@@ -45,6 +45,7 @@ describe('the job of a backup', () => {
   test('is green when every object is in the bucket as the manifest says', async () => {
     const run = await kiosk.dispatch('backup.yml');
     assertConclusion(run, 'success');
+    expect(run.log).toContain('not known before the first backup');
     const { result, reason, instances } = resultOf(run, 'backup');
     expect([result, reason]).toEqual(['done', 'backed-up']);
     const [key = ''] = await manifests();
@@ -113,6 +114,7 @@ exec ${await kiosk.host.ask('bash', '-c', 'command -v aws')} "$@"
     const next = await kiosk.dispatch('backup.yml');
     assertConclusion(next, 'success');
     expect(next.log).toContain('taking the lease over from');
+    expect(next.log).toMatch(/hold +writers of visits\.db \(.+\) wait for up to about \d/);
     expect(await manifests()).toHaveLength(before.length + 2);
     expect(jobOf(next, 'backup').summary).toContain('the backup before');
     expect(await kiosk.account.lease()).toBe('released');
