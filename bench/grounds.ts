@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { ListCommandInvocationsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { callerRepository, commitAll, git } from '../rehearsal/cloud/caller.ts';
 import {
   type Cloud,
@@ -16,17 +17,21 @@ import type { Place } from '../rehearsal/cloud/place.ts';
 import { provision } from '../rehearsal/cloud/provision.ts';
 import { type RecordedCall, readCalls } from '../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../rehearsal/ground/places.ts';
-import { Job } from '../rehearsal/runner/step.ts';
+import { Job, type Started } from '../rehearsal/runner/step.ts';
+import { type Manifest, parseManifest } from '../src/backup/manifest.ts';
 import { type Details, detailsKey, parseDetails } from '../src/command/details.ts';
 
 const app = 'bench';
 const environment = 'staging';
 const bucket = `${app}-understudy`;
+export const backups = `${bucket}-backups`;
 
-/** How the app of the bench changes places, and how long a worker of it needs to load. */
+/** How the app of the bench changes places, how long a worker of it needs to load, and which database is its data. */
 export interface Form {
   readonly switch: 'overlap' | 'pause';
   readonly loadSeconds: number;
+  /** Its own small one when absent. */
+  readonly database?: string;
 }
 
 /** A release, packed. */
@@ -45,6 +50,18 @@ export interface Deployed {
   readonly details: Details | undefined;
   /** The id of its command in Systems Manager. */
   readonly command: string;
+}
+
+/** One backup through the bundle, and all that was seen of it. */
+export interface BackedUp {
+  /** The manifest's key. */
+  readonly key: string;
+  readonly manifest: Manifest;
+  /** Seconds that the agent ran the script. */
+  readonly script: number;
+  /** What the host wrote beside a step of its own. */
+  readonly note: (step: string) => string;
+  readonly log: string;
 }
 
 /** A cloud with one prepared host, and a repository of the app of the bench. */
@@ -91,7 +108,9 @@ export class Grounds {
   async take(form: Form): Promise<void> {
     if (JSON.stringify(form) === JSON.stringify(this.#form)) return;
     const file = join(this.#place.folder, 'understudy.yml');
-    const config = readFileSync(file, 'utf8').replace(/switch: \w+/, `switch: ${form.switch}`);
+    const config = readFileSync(file, 'utf8')
+      .replace(/switch: \w+/, `switch: ${form.switch}`)
+      .replace(/databases: \[.*?\]/, `databases: [${form.database ?? 'app.db'}]`);
     writeFileSync(file, config);
     writeFileSync(join(this.#place.folder, 'load-seconds'), `${form.loadSeconds}\n`);
     await enrol(this.cloud, this.instanceId, this.#place);
@@ -124,9 +143,56 @@ export class Grounds {
     if (result.result !== 'done') throw new Error(`a deploy ended as ${result.result}:\n${step.log}`);
     const calls = this.#calls().slice(before);
     const details = await this.#details(step.outputs['operation'] ?? '');
-    const command =
-      / as command (\S+)$/m.exec(step.log.slice(step.log.indexOf(`sent ${app}-deploy`)))?.[1] ?? '';
+    const command = commandIn(step.log, 'deploy');
     return { result, instances: result.instances, calls, details, command };
+  }
+
+  /** Backs up by the bundle, as the backup job does. Throws where it was not backed up. */
+  async backUp(): Promise<BackedUp> {
+    const job = await Job.open(this.cloud, `acme/${app}`);
+    this.#runId += 1;
+    const inputs = { environment, config: this.#config(), excerpts: 'on', 'github-token': 'ghs_bench' };
+    const step = await job.run('backup', inputs, { GITHUB_RUN_ID: String(this.#runId) });
+    const key = step.outputs['manifest'] ?? '';
+    if (step.code !== 0 || key === '') throw new Error(`a backup ended with ${step.code}:\n${step.log}`);
+    const { steps = [] } = (await this.#details(step.outputs['operation'] ?? '')) ?? {};
+    return {
+      key,
+      manifest: parseManifest(await this.read(key, backups)),
+      script: await this.scriptSeconds(commandIn(step.log, 'backup')),
+      note: (name) => steps.find((one) => one.name === name)?.note ?? '',
+      log: step.log,
+    };
+  }
+
+  /** Starts a drill by the bundle, on this machine, with the operator's credentials. */
+  async drill(level: string): Promise<Started> {
+    const job = await Job.open(this.cloud, `acme/${app}`);
+    this.#runId += 1;
+    const inputs = {
+      environment,
+      config: this.#config(),
+      level,
+      where: 'runner',
+      'github-token': 'ghs_bench',
+    };
+    const more = { ...this.cloud.operatorEnv, GITHUB_RUN_ID: String(this.#runId) };
+    return job.start('verify-backup', inputs, more);
+  }
+
+  #config(): string {
+    return join(this.#place.folder, 'understudy.yml');
+  }
+
+  /** How long the agent ran the script of a command, by its own clock. */
+  async scriptSeconds(CommandId: string): Promise<number> {
+    const ssm = new SSMClient(operatorClient(this.cloud));
+    const asked = new ListCommandInvocationsCommand({ CommandId, Details: true });
+    const { CommandInvocations = [] } = await ssm.send(asked);
+    const plugin = CommandInvocations[0]?.CommandPlugins?.[0];
+    const [from, to] = [plugin?.ResponseStartDateTime, plugin?.ResponseFinishDateTime];
+    if (from === undefined || to === undefined) throw new Error(`the command ${CommandId} tells no times`);
+    return (to.getTime() - from.getTime()) / 1000;
   }
 
   #calls(): RecordedCall[] {
@@ -136,15 +202,15 @@ export class Grounds {
 
   async #details(operation: string): Promise<Details | undefined> {
     const key = detailsKey(app, environment, operation, this.instanceId);
-    const text = await this.#read(key).catch((error: Error) => {
+    const text = await this.read(key).catch((error: Error) => {
       if (error.name === 'NoSuchKey') return undefined;
       throw error;
     });
     return text === undefined ? undefined : parseDetails(text);
   }
 
-  async #read(Key: string): Promise<string> {
-    const { Body } = await this.#s3().send(new GetObjectCommand({ Bucket: bucket, Key }));
+  async read(Key: string, Bucket = bucket): Promise<string> {
+    const { Body } = await this.#s3().send(new GetObjectCommand({ Bucket, Key }));
     return (await Body?.transformToString()) ?? '';
   }
 
@@ -161,7 +227,7 @@ export class Grounds {
 
   /** The fencing number that the last operation had. */
   async fence(): Promise<number> {
-    return JSON.parse(await this.#read(`leases/${app}/${environment}.json`)).fence;
+    return JSON.parse(await this.read(`leases/${app}/${environment}.json`)).fence;
   }
 
   /** Runs a shell command on the host that must succeed; gives its output. */
@@ -170,4 +236,9 @@ export class Grounds {
     if (code !== 0) throw new Error(`"${command}" ended with ${code}: ${stderr}${stdout}`);
     return stdout.trim();
   }
+}
+
+/** The id of the command that a job sent. */
+function commandIn(log: string, document: string): string {
+  return / as command (\S+)$/m.exec(log.slice(log.indexOf(`sent ${app}-${document}`)))?.[1] ?? '';
 }

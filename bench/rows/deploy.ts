@@ -1,6 +1,4 @@
 import { join } from 'node:path';
-import { ListCommandInvocationsCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { operatorClient } from '../../rehearsal/cloud/cloud.ts';
 import { pythonTools } from '../../rehearsal/ground/places.ts';
 import { run } from '../../rehearsal/ground/run.ts';
 import { atMost, type Figure, ours, peer, seconds } from '../figure.ts';
@@ -43,7 +41,7 @@ interface Measured {
 
 export async function measureDeploy(grounds: Grounds): Promise<Measured> {
   const deployed = await grounds.deploy(await grounds.pack());
-  const script = await scriptSeconds(grounds, deployed.command);
+  const script = await grounds.scriptSeconds(deployed.command);
   return { overhead: secondsUntilKnown(deployed.calls) - script, script, deployed };
 }
 
@@ -55,17 +53,6 @@ export function secondsUntilKnown(calls: Deployed['calls']): number {
   const last = calls.findLast(({ action }) => action === 'ListCommandInvocations');
   // From the answer before it: what sending itself takes is ours to answer for.
   return (Date.parse(last?.time ?? '') - Date.parse(calls[sent - 1]?.time ?? '')) / 1000;
-}
-
-/** How long the agent ran the script, by its own clock. */
-async function scriptSeconds(grounds: Grounds, CommandId: string): Promise<number> {
-  const ssm = new SSMClient(operatorClient(grounds.cloud));
-  const asked = new ListCommandInvocationsCommand({ CommandId, Details: true });
-  const { CommandInvocations = [] } = await ssm.send(asked);
-  const plugin = CommandInvocations[0]?.CommandPlugins?.[0];
-  const [from, to] = [plugin?.ResponseStartDateTime, plugin?.ResponseFinishDateTime];
-  if (from === undefined || to === undefined) throw new Error(`the command ${CommandId} tells no times`);
-  return (to.getTime() - from.getTime()) / 1000;
 }
 
 /** The same document by `aws ssm send-command` and `aws ssm wait command-executed`, less the host's script. */
@@ -98,7 +85,7 @@ async function overheadOfCli(grounds: Grounds): Promise<number> {
   ).trim();
   await aws('wait', 'command-executed', '--command-id', command, '--instance-id', grounds.instanceId);
   const known = (performance.now() - started) / 1000;
-  return known - (await scriptSeconds(grounds, command));
+  return known - (await grounds.scriptSeconds(command));
 }
 
 function overheadFigure(deploys: readonly Measured[], byCli: readonly number[]): Figure {

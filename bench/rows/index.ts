@@ -1,5 +1,7 @@
 import type { Row } from '../row.ts';
+import { backup } from './backup.ts';
 import { deploy } from './deploy.ts';
+import { drill } from './drill.ts';
 import { fleet } from './fleet.ts';
 import { losses } from './losses.ts';
 import { memory } from './memory.ts';
@@ -7,4 +9,4 @@ import { packing } from './packing.ts';
 import { start } from './start.ts';
 
 /** The rows in the order in which they play: first those that want the machine for themselves. */
-export const rows: readonly Row[] = [start, packing, deploy, fleet, memory, losses];
+export const rows: readonly Row[] = [start, packing, deploy, fleet, memory, losses, backup, drill];
