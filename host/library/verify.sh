@@ -40,8 +40,16 @@ unpack_object() { # OBJECT, by its name
   esac
 }
 
+# Reads all bytes also where they cannot be unpacked: who sends them hashes them.
+unpack_whole() {
+  local code=0
+  unpack_object "$1" || code=$?
+  cat >/dev/null
+  return "$code"
+}
+
 # Hands the packed bytes on stdin to a command, and leaves in the folder what was seen of them: hash_packed FOLDER COMMAND...
-# A command that fails does not keep the digest from being made of all bytes. dd counts, and reads more at once than others.
+# dd counts, and reads more at once than others.
 hash_packed() {
   local words=$1 hashing
   shift
@@ -50,7 +58,7 @@ hash_packed() {
   mkfifo "$words/whole"
   digest <"$words/whole" >"$words/packed.sha256" &
   hashing=$!
-  LC_ALL=C dd bs=128K iflag=fullblock 2>"$words/counted" | tee -p "$words/whole" | "$@" || true # told in the folder
+  LC_ALL=C dd bs=128K iflag=fullblock 2>"$words/counted" | tee "$words/whole" | "$@"
   wait "$hashing"
   sed -n 's/^\([0-9]*\) bytes\? .*/\1/p' "$words/counted" >"$words/packed.size"
   rm "$words/whole"
@@ -60,7 +68,7 @@ hash_packed() {
 # written, in no case: it would fill the disk. unpack_database OBJECT RAW-BYTES FOLDER FILE
 unpack_database() {
   local codes=(0 0)
-  unpack_object "$1" 2>"$3/unpack" |
+  unpack_whole "$1" 2>"$3/unpack" |
     "${verify_as[@]}" dd of="$4" bs=1M count="$(($2 + 1))" iflag=fullblock,count_bytes status=none || codes=("${PIPESTATUS[@]}")
   keep_codes "$3" "${codes[@]}"
 }
@@ -72,7 +80,7 @@ unpack_archive() { # OBJECT RAW-BYTES FOLDER COMMAND...
   mkfifo "$words"/{hashed,counted-raw}
   digest <"$words/hashed" >"$words/raw.sha256" & pids+=($!)
   wc -c <"$words/counted-raw" >"$words/raw.size" & pids+=($!)
-  unpack_object "$object" 2>"$words/unpack" | head -c "$((limit + 1))" | tee -p "$words"/{hashed,counted-raw} | "$@" || codes=("${PIPESTATUS[@]}")
+  unpack_whole "$object" 2>"$words/unpack" | head -c "$((limit + 1))" | tee -p "$words"/{hashed,counted-raw} | "$@" || codes=("${PIPESTATUS[@]}")
   wait "${pids[@]}"
   rm "$words"/{hashed,counted-raw}
   keep_codes "$words" "${codes[0]}" "${codes[3]}"

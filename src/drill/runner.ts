@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -32,6 +33,12 @@ interface Part {
   readonly entry: string;
   /** How many members an archive has. */
   readonly count?: number;
+}
+
+/** What the verifying script reads, hashed by us on its way. */
+interface Input {
+  readonly stream: Readable;
+  readonly see: (chunk: Buffer) => void;
 }
 
 /** What the verifying script printed, and how it ended: 0 passed, 1 failed, 2 could not run. */
@@ -102,7 +109,7 @@ function partsOf({ databases, files, code }: Manifest, folder: string): Part[] {
 async function unready(bench: Bench, key: string, manifest: Manifest): Promise<Found | undefined> {
   const { folder } = bench;
   await writeFile(join(folder, 'verify.sh'), verifyScript, { mode: 0o700 });
-  const packed = new Set(['sqlite3', 'jq', 'tar', 'tee', 'timeout']);
+  const packed = new Set(['sqlite3', 'jq', 'tar', 'dd', 'tee', 'timeout']);
   for (const { object } of partsOf(manifest, folder)) packed.add(object.endsWith('.zst') ? 'zstd' : 'gzip');
   const look = 'for one; do command -v "$one" >/dev/null || printf "%s " "$one"; done; sqlite3 --version';
   const tools = await start(bench, ['-c', look, 'look', ...packed]);
@@ -171,9 +178,23 @@ async function fetchOne(bench: Bench, from: string, part: Part): Promise<string 
   if (!stream) return `There is no ${from}.`;
   const known = [part.object, String(part.raw.size), part.words];
   const list = ['tar', '--list', '--quoting-style=escape', '--file=-', '--index-file', namesIn(part)];
-  const reading = part.file ? ['read_database', ...known, part.file] : ['read_archive', ...known, ...list];
-  const { code, text } = await ask(bench, reading, stream);
+  const unpacking = part.file
+    ? ['unpack_database', ...known, part.file]
+    : ['unpack_archive', ...known, ...list];
+  await rm(part.words, { recursive: true, force: true });
+  await mkdir(part.words);
+  const digest = createHash('sha256');
+  let size = 0;
+  const { code, text } = await ask(bench, unpacking, {
+    stream,
+    see: (chunk) => {
+      digest.update(chunk);
+      size += chunk.length;
+    },
+  });
   if (code !== 0) throw new Error(`${part.object} could not be read: ${text}`);
+  await writeFile(join(part.words, 'packed.sha256'), digest.digest('hex'));
+  await writeFile(join(part.words, 'packed.size'), String(size));
   return undefined;
 }
 
@@ -217,14 +238,14 @@ async function tryControl(bench: Bench, parts: readonly Part[]): Promise<Control
 
 const found = (code: number, evidence: string): Found => (code === 1 ? failed(evidence) : unable(evidence));
 
-const ask = (bench: Bench, words: readonly string[], input?: Readable): Promise<Answer> =>
+const ask = (bench: Bench, words: readonly string[], input?: Input): Promise<Answer> =>
   start(bench, [join(bench.folder, 'verify.sh'), ...words], input);
 
 /** Runs bash with nothing of the job's environment: what is read may be anybody's. */
 async function start(
   { folder, signal, stallMs = 60_000 }: Bench,
   words: readonly string[],
-  input?: Readable,
+  input?: Input,
 ): Promise<Answer> {
   const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', HOME: folder, TMPDIR: folder };
   const child = spawn('bash', words, {
@@ -245,7 +266,7 @@ async function start(
   });
   const sent =
     input && child.stdin
-      ? pipeline(input, (chunks: Readable) => untilStalled(chunks, stallMs), child.stdin)
+      ? pipeline(input.stream, (chunks: Readable) => untilStalled(chunks, stallMs, input.see), child.stdin)
       : Promise.resolve();
   // Awaited both: who begins again must not meet what still writes.
   const [end, sending] = await Promise.allSettled([ended, sent]);
@@ -257,13 +278,14 @@ async function start(
 }
 
 /** Passes bytes on, and gives up on a sender that falls silent; that we ourselves are slow does not count. */
-async function* untilStalled(chunks: Readable, stallMs: number): AsyncGenerator<Buffer> {
+async function* untilStalled(chunks: Readable, stallMs: number, see: Input['see']): AsyncGenerator<Buffer> {
   const silent = new Error(`S3 sent nothing for ${inSeconds(stallMs)}.`);
   const wait = (): NodeJS.Timeout => setTimeout(() => chunks.destroy(silent), stallMs);
   let waiting = wait();
   try {
     for await (const chunk of chunks) {
       clearTimeout(waiting);
+      see(chunk as Buffer);
       yield chunk as Buffer;
       waiting = wait();
     }

@@ -6,5 +6,5 @@ import { composeLibrary } from '../document/compose.ts';
  */
 export const verifyScript: string = composeLibrary(
   ['library/data.sh', 'library/verify.sh'],
-  ['manifest_problem', 'read_database', 'read_archive', 'judge', 'control_passes'],
+  ['manifest_problem', 'unpack_database', 'unpack_archive', 'judge', 'control_passes'],
 );

@@ -116,6 +116,14 @@ describe('unpacking on this machine', () => {
     30_000,
   );
 
+  test('takes the digest of all bytes also where they cannot be unpacked', async () => {
+    const chunk = Buffer.alloc(1 << 20, 'no gzip');
+    const { unpacked, opened } = await unpack(() => Readable.from([chunk, chunk, chunk, chunk]));
+    expect(verdicts(unpacked)).toEqual(['2 failed']);
+    expect(unpacked.levels[0]?.evidence).toContain('it has 4194304 packed bytes, not');
+    expect(opened).toBe(1);
+  });
+
   test('fails a backup of which S3 holds a byte less than was promised', async () => {
     const { unpacked } = await unpack(short);
     expect(verdicts(unpacked)).toEqual(['2 failed']);
