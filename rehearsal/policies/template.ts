@@ -94,7 +94,15 @@ class Resolver {
       case '!Ref':
         return this.#reference(String(argument));
       case '!Sub':
-        return String(argument).replace(/\$\{([^}]+)\}/g, (_, what: string) => String(this.#reference(what)));
+        return this.#substitute(argument);
+      case '!Select': {
+        const [index, list] = listIn(argument);
+        return listIn(this.#resolve(list ?? null))[Number(index)] ?? null;
+      }
+      case '!Split': {
+        const [separator, whole] = listIn(argument);
+        return String(this.#resolve(whole ?? null)).split(String(separator));
+      }
       case '!GetAtt':
         return this.#reference(String(argument));
       case '!Not':
@@ -111,6 +119,15 @@ class Resolver {
       default:
         throw new Error(`The template calls ${name}, which is not known here.`);
     }
+  }
+
+  /** A text, or a text and names that hold in it alone. */
+  #substitute(argument: Value): string {
+    const [text, names] = Array.isArray(argument) ? listIn(argument) : [argument, {}];
+    const own = mapIn(this.#resolve(names ?? {}));
+    return String(text).replace(/\$\{([^}]+)\}/g, (_, what: string) =>
+      String(own[what] ?? this.#reference(what)),
+    );
   }
 
   #reference(what: string): Value {

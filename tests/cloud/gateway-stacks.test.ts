@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   CloudFormationClient,
@@ -17,7 +18,7 @@ import {
   type Instance,
 } from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand, SSMClient } from '@aws-sdk/client-ssm';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { callerRepository } from '../../rehearsal/cloud/caller.ts';
 import { type Cloud, onHost, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { expireStack } from '../../rehearsal/cloud/expire.ts';
@@ -30,6 +31,8 @@ import { until } from './gateway/ground.ts';
 const name = 'chstack';
 const [app, environment] = ['chatmrpt', 'staging'];
 const prefix = `${app}-${environment}-drill`;
+const patience = 60_000;
+jest.setTimeout(2 * patience);
 let cloud: Cloud;
 let cloudFormation: CloudFormationClient;
 let ec2: EC2Client;
@@ -48,9 +51,16 @@ afterAll(() => stopCloud(name), 60_000);
 const pairs = (of: Record<string, string>) =>
   Object.entries(of).map(([ParameterKey, ParameterValue]) => ({ ParameterKey, ParameterValue }));
 
+const parametersOf = (number: number, change: Record<string, string>) =>
+  pairs({
+    ...{ App: app, Environment: environment, Operation: `1-${number}-1-verify-backup-staging` },
+    ...{ Image: baseImage, Ends: new Date(Date.now() + 3_600_000).toISOString().slice(0, 19) },
+    ...{ StateBucketName: `${app}-understudy`, BackupBucketName: `${app}-understudy-backups` },
+    ...change,
+  });
+
 function wish(number: number, change: Record<string, string> = {}): CreateStackCommandInput {
   const StackName = `${prefix}-host-${number}-1`;
-  const ends = new Date(Date.now() + 3_600_000).toISOString().slice(0, 19);
   return {
     StackName,
     ClientRequestToken: StackName,
@@ -61,12 +71,7 @@ function wish(number: number, change: Record<string, string> = {}): CreateStackC
       { Key: 'App', Value: app },
       { Key: 'Environment', Value: 'drill' },
     ],
-    Parameters: pairs({
-      ...{ App: app, Environment: environment, Operation: `1-${number}-1-verify-backup-staging` },
-      ...{ Image: baseImage, Ends: ends },
-      ...{ StateBucketName: `${app}-understudy`, BackupBucketName: `${app}-understudy-backups` },
-      ...change,
-    }),
+    Parameters: parametersOf(number, change),
   };
 }
 
@@ -78,7 +83,16 @@ const reach = (id: string, status: string): Promise<Stack | undefined> =>
   until(
     () => describeStack(id),
     (stack) => stack?.StackStatus === status,
+    patience,
   );
+
+/** What became of a stack and its resources, the first first. */
+async function storyOf(id: string): Promise<string[]> {
+  const { StackEvents = [] } = await cloudFormation.send(new DescribeStackEventsCommand({ StackName: id }));
+  return StackEvents.map(
+    ({ LogicalResourceId: who, ResourceStatus: what }) => `${who === 'Host' ? 'host' : 'stack'} ${what}`,
+  ).toReversed();
+}
 
 async function instanceOf(stack: Stack | undefined): Promise<Instance | undefined> {
   const InstanceIds = [
@@ -112,9 +126,11 @@ describe('a drill host', () => {
   });
 
   test('is a real host with its tags, its role and its image, when the stack is complete', async () => {
-    expect(await describeStack(id)).toMatchObject({ StackStatus: 'CREATE_IN_PROGRESS' });
-    expect((await describeStack(id))?.Outputs).toBeUndefined();
     stack = await reach(id, 'CREATE_COMPLETE');
+    expect(await storyOf(id)).toEqual([
+      ...['stack CREATE_IN_PROGRESS', 'host CREATE_IN_PROGRESS'],
+      ...['host CREATE_COMPLETE', 'stack CREATE_COMPLETE'],
+    ]);
     const instance = await instanceOf(stack);
     expect(instance).toMatchObject({
       State: { Name: 'running' },
@@ -134,6 +150,7 @@ describe('a drill host', () => {
     await until(
       () => ssm.send(new DescribeInstanceInformationCommand({ Filters: [{ Key: 'InstanceIds', Values }] })),
       ({ InstanceInformationList: list }) => list?.[0]?.PingStatus === 'Online',
+      patience,
     );
     const { stdout } = await onHost(cloud, Values[0] ?? '', ['systemctl', 'is-active', 'dbus']);
     expect(stdout.trim()).toBe('active');
@@ -156,8 +173,11 @@ describe('a drill host', () => {
   test('is gone with its stack, and nothing of it is left', async () => {
     const instance = await instanceOf(stack);
     await cloudFormation.send(new DeleteStackCommand({ StackName: id }));
-    expect(await describeStack(id)).toMatchObject({ StackStatus: 'DELETE_IN_PROGRESS' });
     await reach(id, 'DELETE_COMPLETE');
+    expect((await storyOf(id)).slice(4)).toEqual([
+      ...['stack DELETE_IN_PROGRESS', 'host DELETE_IN_PROGRESS'],
+      ...['host DELETE_COMPLETE', 'stack DELETE_COMPLETE'],
+    ]);
     const hosts = await listHosts(cloud);
     expect(hosts.find((host) => host.id === instance?.InstanceId)?.state).toBe('terminated');
     expect(await leftOf(stack?.StackName ?? '')).toEqual(['terminated']);
@@ -175,26 +195,19 @@ test('a stack that is deleted while it is made leaves nothing', async () => {
 test('an unknown image is told by the events, and everything is taken back', async () => {
   const id = await create(wish(3, { Image: 'ami-0123456789abcdef0' }));
   await reach(id, 'DELETE_COMPLETE');
+  expect(await storyOf(id)).toEqual([
+    ...['stack CREATE_IN_PROGRESS', 'host CREATE_IN_PROGRESS', 'host CREATE_FAILED'],
+    ...['stack DELETE_IN_PROGRESS', 'host DELETE_IN_PROGRESS'],
+    ...['host DELETE_COMPLETE', 'stack DELETE_COMPLETE'],
+  ]);
   const { StackEvents = [] } = await cloudFormation.send(new DescribeStackEventsCommand({ StackName: id }));
-  const told = StackEvents.map((event) => [event.LogicalResourceId, event.ResourceStatus]);
-  expect(told).toEqual(
-    [
-      [`${prefix}-host-3-1`, 'CREATE_IN_PROGRESS'],
-      ['Host', 'CREATE_IN_PROGRESS'],
-      ['Host', 'CREATE_FAILED'],
-      [`${prefix}-host-3-1`, 'DELETE_IN_PROGRESS'],
-      ['Host', 'DELETE_IN_PROGRESS'],
-      ['Host', 'DELETE_COMPLETE'],
-      [`${prefix}-host-3-1`, 'DELETE_COMPLETE'],
-    ].toReversed(),
-  );
   expect(
     StackEvents.find(({ ResourceStatus }) => ResourceStatus === 'CREATE_FAILED')?.ResourceStatusReason,
   ).toContain("The image id '[ami-0123456789abcdef0]' does not exist");
   expect(await leftOf(`${prefix}-host-3-1`)).toEqual(['terminated']);
 });
 
-test('the time to live ends a stack, by the clock and on demand, and only with a role that may', async () => {
+test('the time to live ends a stack, by the clock and on demand', async () => {
   const soon = new Date(Date.now() + 3000).toISOString().slice(0, 19);
   const [byClock, onDemand] = [await create(wish(4, { Ends: soon })), await create(wish(5))];
   await reach(byClock, 'DELETE_COMPLETE');
@@ -208,6 +221,18 @@ test('the time to live ends a stack, by the clock and on demand, and only with a
   await expect(expireStack(cloud, `${prefix}-host-5-1`)).rejects.toThrow('There is no stack');
 });
 
+test('a time to live whose role EventBridge Scheduler cannot take ends nothing', async () => {
+  const { TemplateURL: _, ...wished } = wish(7);
+  const template = readFileSync(join(repositoryFolder, 'infra/drill-host.yaml'), 'utf8');
+  const TemplateBody = template.replace('-drill-end\n', '-drill-builder\n');
+  expect(TemplateBody).not.toBe(template);
+  const id = await create({ ...wished, TemplateBody });
+  await expect(expireStack(cloud, `${prefix}-host-7-1`)).rejects.toThrow('cannot be assumed');
+  await reach(id, 'CREATE_COMPLETE');
+  await cloudFormation.send(new DeleteStackCommand({ StackName: id }));
+  await reach(id, 'DELETE_COMPLETE');
+});
+
 test.each([
   [
     'a template that is not there',
@@ -219,7 +244,17 @@ test.each([
     { RoleARN: 'arn:aws:iam::123456789012:role/chatmrpt-staging-host' },
     'cannot be assumed',
   ],
-  ['a parameter against its pattern', { Parameters: pairs({ App: 'Chat MRPT' }) }, 'must have values'],
+  [
+    'a parameter against its pattern',
+    { Parameters: parametersOf(6, { Ends: 'tomorrow' }) },
+    'must match pattern',
+  ],
+  [
+    'a parameter that the template has not',
+    { Parameters: parametersOf(6, { Ending: 'tomorrow' }) },
+    'do not exist in the template',
+  ],
+  ['a failure that is to leave its hosts', { OnFailure: 'DO_NOTHING' as const }, 'does not implement'],
 ])('%s is refused before anything is made', async (_, change, sentence) => {
   await expect(create({ ...wish(6), ...change })).rejects.toThrow(sentence);
   await expect(describeStack(`${prefix}-host-6-1`)).rejects.toThrow('does not exist');

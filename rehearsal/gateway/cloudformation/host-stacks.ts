@@ -92,7 +92,10 @@ export class HostStacks {
     this.#turn(stack, 'DELETE_IN_PROGRESS', reason);
     this.#removeHosts(stack).then(
       () => this.#turn(stack, 'DELETE_COMPLETE'),
-      (cause: unknown) => this.#turn(stack, 'DELETE_FAILED', sentenceOf(cause)),
+      (cause: unknown) => {
+        console.error(`gateway: the stack ${stack.name} was not removed:`, cause);
+        this.#turn(stack, 'DELETE_FAILED', sentenceOf(cause));
+      },
     );
   }
 

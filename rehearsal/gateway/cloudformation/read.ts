@@ -6,6 +6,8 @@ import { notImplemented, ServiceError } from '../errors.ts';
 /** A stack as it was asked for. */
 export interface ReadStack {
   readonly name: string;
+  /** Its ARN; until it is made, nobody knows how that ends. */
+  readonly id?: string;
   readonly template: string;
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -52,7 +54,9 @@ export function readParameters(form: URLSearchParams): Record<string, string> {
 /** The resources of one type that a stack asks for. */
 export function resourcesOfType(stack: ReadStack, where: Where, type: string): Resource[] {
   if (!stack.template.includes(type)) return [];
-  const parameters = { ...stack.parameters, 'AWS::StackName': stack.name };
+  const { name, id = `arn:aws:cloudformation:${where.region}:${where.account}:stack/${stack.name}/unmade` } =
+    stack;
+  const parameters = { ...stack.parameters, 'AWS::StackName': name, 'AWS::StackId': id };
   return resourcesOf(stack.template, { ...where, parameters }).filter((each) => each.type === type);
 }
 

@@ -121,7 +121,8 @@ export class CloudFormation {
     checkParameters(stack);
     const where = { account: this.#parts.account, region: call.region };
     const hosts = readHosts(stack, where);
-    const schedules = readSchedules(stack, where);
+    // Whatever it cannot do is refused before anything is made.
+    readSchedules(stack, where);
     if (hosts.length > 0 && form.get('OnFailure') !== 'DELETE')
       throw notImplemented('stacks with instances whose OnFailure is not DELETE');
     const role = form.get('RoleARN');
@@ -129,7 +130,8 @@ export class CloudFormation {
       throw invalid(`Role ${role} is invalid or cannot be assumed`);
     const answer = await this.#pass(call, form);
     if (answer.status !== 200) return answer;
-    this.#schedules.keep(stack.name, schedules);
+    const [made] = elementsNamed(parseXml(answer.body.toString('utf8')), 'StackId');
+    this.#schedules.keep(stack.name, readSchedules({ ...stack, id: made?.text ?? '' }, where));
     if (hosts.length > 0) await this.#hostStacks.begin(stack.name, hosts);
     return answer;
   }

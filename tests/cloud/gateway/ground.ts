@@ -156,9 +156,13 @@ export class Ground {
   }
 }
 
-/** Asks until the answer is there. @throws Error after 10 s, with the last answer. */
-export async function until<T>(ask: () => Promise<T>, isThere: (answer: T) => boolean): Promise<T> {
-  const end = Date.now() + 10_000;
+/** Asks until the answer is there. @throws Error after the patience (milliseconds), with the last answer. */
+export async function until<T>(
+  ask: () => Promise<T>,
+  isThere: (answer: T) => boolean,
+  patience = 10_000,
+): Promise<T> {
+  const end = Date.now() + patience;
   for (;;) {
     const answer = await ask();
     if (isThere(answer)) return answer;

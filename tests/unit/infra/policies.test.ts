@@ -332,7 +332,7 @@ const tables: Table[] = [
       ['change what it has just made', 'ec2:ModifyVpcAttribute', ec2('vpc/vpc-1'), {}],
       ['remove its network', 'ec2:DeleteVpc', ec2('vpc/vpc-1'), drillTags],
       ['run a drill host', 'ec2:RunInstances', instance, run],
-      ['run it from an image', 'ec2:RunInstances', image, {}],
+      ['run it from an image', 'ec2:RunInstances', image, { 'ec2:Owner': account }],
       ['run it in its network', 'ec2:RunInstances', ec2('subnet/subnet-1'), drillTags],
       ['tag it as it is run', 'ec2:CreateTags', instance, { 'ec2:CreateAction': 'RunInstances' }],
       ['terminate it', 'ec2:TerminateInstances', instance, drillTags],
@@ -363,6 +363,7 @@ const tables: Table[] = [
         instance,
         { ...run, 'ec2:MetadataHttpTokens': 'optional' },
       ],
+      ["run it from somebody's image", 'ec2:RunInstances', image, { 'ec2:Owner': '999999999999' }],
       ['run it in another network', 'ec2:RunInstances', ec2('subnet/subnet-1'), tags('isso', 'production')],
       ['terminate an instance of staging', 'ec2:TerminateInstances', instance, tags('isso', 'staging')],
       ['tag an instance that is there', 'ec2:CreateTags', instance, drillHost],
@@ -467,21 +468,24 @@ describe.each(tables)('$who', ({ who, may, mayNot }) => {
   });
 });
 
-test('what CI may do whatever the resource is the hole that SECURITY.md names, and no more', () => {
-  const statements = (holders.get('isso-staging-ci')?.policies ?? []).flatMap(
-    (policy) => (policy as { Statement: { Action: string | string[]; Resource: unknown }[] }).Statement,
-  );
-  const anywhere = statements.filter(({ Resource }) => JSON.stringify(Resource).includes('"*"'));
-  const actions = anywhere.flatMap(({ Action }) => Action);
-  const inventory = ['ssm:ListCommands', 'ssm:DescribeInstanceInformation', 'ec2:DescribeInstances'];
-  const hole = ['ssm:CancelCommand', 'ssm:ListCommandInvocations'];
-  expect(actions.toSorted()).toEqual([...inventory, ...hole].toSorted());
-  const told = ['SECURITY.md', 'infra/README.md', 'README.md'].map((file) =>
-    readFileSync(join(repositoryFolder, file), 'utf8').replaceAll(/\s+/g, ' '),
-  );
-  for (const action of hole) expect(told[0]).toContain(`\`${action}\``);
-  for (const text of told) expect(text).toMatch(/[Tt]wo accounts/);
-});
+test.each(['isso-staging-ci', 'isso-staging-drill'])(
+  'what CI may do whatever the resource is the hole that SECURITY.md names, and no more: %s',
+  (who) => {
+    const statements = (holders.get(who)?.policies ?? []).flatMap(
+      (policy) => (policy as { Statement: { Action: string | string[]; Resource: unknown }[] }).Statement,
+    );
+    const anywhere = statements.filter(({ Resource }) => JSON.stringify(Resource).includes('"*"'));
+    const actions = anywhere.flatMap(({ Action }) => Action);
+    const inventory = ['ssm:ListCommands', 'ssm:DescribeInstanceInformation', 'ec2:DescribeInstances'];
+    const hole = ['ssm:CancelCommand', 'ssm:ListCommandInvocations'];
+    expect(actions.toSorted()).toEqual([...inventory, ...hole].toSorted());
+    const told = ['SECURITY.md', 'infra/README.md', 'README.md'].map((file) =>
+      readFileSync(join(repositoryFolder, file), 'utf8').replaceAll(/\s+/g, ' '),
+    );
+    for (const action of hole) expect(told[0]).toContain(`\`${action}\``);
+    for (const text of told) expect(text).toMatch(/[Tt]wo accounts/);
+  },
+);
 
 test('a host decrypts through Parameter Store alone, and its own secrets alone', () => {
   // The engine does not know the keys of an encryption context.
