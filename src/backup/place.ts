@@ -68,13 +68,19 @@ function toListed({ key, lastModified }: ListedObject, sizes: ReadonlyMap<string
   return place ? [{ ...place, key, committed: lastModified, size: sizes.get(place.prefix) ?? 0 }] : [];
 }
 
-/** The key of the newest manifest that a drill proved; undefined when there is none. */
+/**
+ * The key of the newest manifest that a drill proved, of those that were made before a time in ms; undefined when there is
+ * none. Newest is what a host began last: a drill may prove an older one later. Its clock was right, or it were not proven.
+ */
 export async function findProven(
   bucket: Pick<Bucket, 'list'>,
   app: string,
   environment: string,
+  before = Number.POSITIVE_INFINITY,
 ): Promise<string | undefined> {
   const proven = await bucket.list(`proven/${app}/${environment}/`);
-  const manifests = proven.filter(({ key }) => key.endsWith('/manifest.json'));
-  return manifests.sort((a, b) => b.lastModified - a.lastModified)[0]?.key;
+  const made = proven
+    .map(({ key }) => ({ key, time: timeOf(key) ?? before }))
+    .filter(({ time }) => time < before);
+  return made.sort((a, b) => b.time - a.time)[0]?.key;
 }

@@ -3,7 +3,7 @@ import { inSpan, say } from '../action/log.ts';
 import type { Bucket } from '../aws/bucket.ts';
 import { findObjectProblem, readCommitted } from '../backup/confirm.ts';
 import { type Manifest, parseManifest, promisedBy, totalsOf } from '../backup/manifest.ts';
-import { type ListedBackup, timeOf } from '../backup/place.ts';
+import { findProven, type ListedBackup, timeOf } from '../backup/place.ts';
 import { ageProblem, timeProblem } from './age.ts';
 import { type Climb, type Control, conclude, type Level, type Verdict } from './ladder.ts';
 import { findTrends } from './trends.ts';
@@ -152,10 +152,7 @@ async function findVerified(
   { bucket, app, environment }: Ground,
   key: string,
 ): Promise<Manifest | undefined> {
-  const made = timeOf(key) ?? 0;
-  const proven = (await bucket.list(`proven/${app}/${environment}/`)).map((object) => object.key);
-  const earlier = proven.filter((one) => (timeOf(one) ?? made) < made);
-  const [latest] = earlier.sort((a, b) => (timeOf(b) ?? 0) - (timeOf(a) ?? 0));
+  const latest = await findProven(bucket, app, environment, timeOf(key));
   const stored = latest === undefined ? undefined : await bucket.read(latest);
   return stored && parseManifest(stored.bytes.toString('utf8'));
 }

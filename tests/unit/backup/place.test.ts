@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { findProven, listBackups } from '../../../src/backup/place.ts';
 import { MemoryBucket } from '../aws/memory-bucket.ts';
 import { manifestOf, night, put, store } from './stored.ts';
@@ -30,12 +30,29 @@ describe('the backups of an environment', () => {
   });
 });
 
-test('the newest proven one is that which was proven last', async () => {
+describe('the newest proven one', () => {
+  const proven = (day: number) => `proven/isso/staging/202611${day}T020000Z-1-${day}-1-backup-staging/`;
   const bucket = new MemoryBucket();
-  put(bucket, 'proven/isso/staging/2/manifest.json', '{}', night(-5));
-  put(bucket, 'proven/isso/staging/1/manifest.json', '{}', night(-1));
-  put(bucket, 'proven/isso/staging/1/database-0.sqlite.zst', '', night());
-  put(bucket, 'proven/isso/production/3/manifest.json', '{}', night());
-  expect(await findProven(bucket, 'isso', 'staging')).toBe('proven/isso/staging/1/manifest.json');
-  expect(await findProven(bucket, 'other', 'staging')).toBeUndefined();
+
+  beforeAll(() => {
+    put(bucket, `${proven(20)}manifest.json`, '{}', night());
+    put(bucket, `${proven(21)}manifest.json`, '{}', night(-1));
+    put(bucket, 'proven/isso/production/20261123T020000Z-1/manifest.json', '{}', night());
+  });
+
+  test('is that which was made last, not that which was proven last', async () => {
+    expect(await findProven(bucket, 'isso', 'staging')).toBe(`${proven(21)}manifest.json`);
+    expect(await findProven(bucket, 'other', 'staging')).toBeUndefined();
+  });
+
+  test('is one with a manifest, though others are still being copied there', async () => {
+    put(bucket, `${proven(22)}database-0.sqlite.zst`, '', night());
+    expect(await findProven(bucket, 'isso', 'staging')).toBe(`${proven(21)}manifest.json`);
+  });
+
+  test('before another leaves that out', async () => {
+    const before = Date.UTC(2026, 10, 21, 2);
+    expect(await findProven(bucket, 'isso', 'staging', before)).toBe(`${proven(20)}manifest.json`);
+    expect(await findProven(bucket, 'isso', 'staging', before - 24 * 3_600_000)).toBeUndefined();
+  });
 });

@@ -118,7 +118,12 @@ describe('growth is told', () => {
     const bucket = new MemoryBucket();
     store(bucket, manifestOf({ ...before, ...rows(1) }), night(-1));
     const proven = manifestOf({ operation: '42-90-1-backup-staging', ...rows(1000) }, night(-2));
-    put(bucket, 'proven/isso/staging/1/manifest.json', JSON.stringify(proven), night(-1));
+    put(
+      bucket,
+      'proven/isso/staging/20261121T020000Z-42-90-1-backup-staging/manifest.json',
+      JSON.stringify(proven),
+      night(-1),
+    );
     store(bucket);
     const { account } = await review(bucket, says());
     expect(account).toContain('against the last verified backup of 2026-11-21');
