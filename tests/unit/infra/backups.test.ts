@@ -164,31 +164,54 @@ describe('the schedule', () => {
   });
 });
 
+interface Pattern {
+  readonly [field: string]: Pattern | readonly (string | { readonly wildcard: string })[];
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+/**
+ * As EventBridge matches (its user guide, eb-create-pattern): each field that the pattern names must be in the event, at
+ * the same depth and in the same letters, with one of the values; other fields are not looked at.
+ */
+function matches(pattern: Pattern, event: Record<string, unknown>): boolean {
+  return Object.entries(pattern).every(([field, wanted]) => {
+    const found = event[field];
+    if (!Array.isArray(wanted)) return isRecord(found) && matches(wanted as Pattern, found);
+    return wanted.some((value) => (typeof value === 'string' ? value === found : isLike(value, found)));
+  });
+}
+
+function isLike(condition: Record<string, string>, found: unknown): boolean {
+  const { wildcard, ...others } = condition;
+  if (wildcard === undefined || Object.keys(others).length > 0)
+    throw new Error(`this test does not know the condition ${JSON.stringify(condition)}`);
+  const parts = wildcard.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return typeof found === 'string' && new RegExp(`^${parts.join('.*')}$`).test(found);
+}
+
 describe('the alarm', () => {
-  interface Pattern {
-    readonly source: readonly string[];
-    readonly 'detail-type': readonly string[];
-    readonly detail: {
-      readonly bucket: { readonly name: readonly string[] };
-      readonly object: { readonly key: readonly { readonly wildcard: string }[] };
-    };
-  }
   const rule = only<{ Name: string; EventPattern: Pattern }>('backup.yaml', 'AWS::Events::Rule');
   const alarm = (given: Record<string, Value> = {}) =>
     only<Record<string, unknown>>('backup.yaml', 'AWS::CloudWatch::Alarm', given);
 
-  /** What EventBridge makes of an event of S3. */
-  function hears(bucket: string, key: string, type = 'Object Created'): boolean {
-    const { source, 'detail-type': types, detail } = rule.EventPattern;
-    const [{ wildcard } = { wildcard: '' }] = detail.object.key;
-    const shape = new RegExp(`^${wildcard.replaceAll('.', '\\.').replaceAll('*', '.*')}$`);
-    return (
-      source.includes('aws.s3') &&
-      types.includes(type) &&
-      detail.bucket.name.includes(bucket) &&
-      shape.test(key)
-    );
-  }
+  /** Whether the rule hears what S3 tells EventBridge: the whole event, as AWS documents it (S3 user guide, ev-events). */
+  const hears = (bucket: string, key: string, type = 'Object Created'): boolean =>
+    matches(rule.EventPattern, {
+      ...{ version: '0', id: '17793124-05d4-b198-2fde-7ededc63b103', 'detail-type': type, source: 'aws.s3' },
+      ...{ account: '123456789012', time: '2026-11-23T02:00:11Z', region: 'us-east-2' },
+      resources: [`arn:aws:s3:::${bucket}`],
+      detail: {
+        ...{ version: '0', bucket: { name: bucket } },
+        object: {
+          ...{ key, size: 2345, etag: 'b1946ac92492d2347c6235b4d2611184', sequencer: '617f08299329d189' },
+          'version-id': 'IYV3p45BT0ac8hjHg1houSdS1a.Mro8e',
+        },
+        ...{ 'request-id': 'N4N7GDK58NMKJ12R', requester: '123456789012', 'source-ip-address': '192.0.2.3' },
+        reason: type === 'Object Created' ? 'PutObject' : 'Lifecycle Expiration',
+      },
+    });
 
   test.each([
     ['a new manifest', true, 'isso-backups', keyOf('daily')],
@@ -197,6 +220,9 @@ describe('the alarm', () => {
     ["production's manifest", false, 'isso-backups', keyOf('daily').replace('staging', 'production')],
     ['a manifest among the proven', false, 'isso-backups', keyOf('daily').replace('backups', 'proven')],
     ['a manifest in another bucket', false, 'other-backups', keyOf('daily')],
+    ['the receipt of a drill', false, 'isso-backups', 'drills/isso/staging/20261123T040000Z.json'],
+    ['what only begins with its name', false, 'isso-backups', `${keyOf('daily')}.part`],
+    ["another app's manifest", false, 'isso-backups', keyOf('daily').replace('isso', 'isso2')],
   ])('%s: %s', (_, heard, bucket, key) => {
     expect(hears(bucket, key)).toBe(heard);
   });
