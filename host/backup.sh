@@ -138,6 +138,7 @@ keep_committed() {
 prune_backups() {
   local code=0
   remove_old_copies || code=1
+  remove_old_asides || code=1
   remove_old_operations || code=1
   ((code == 0)) || note 'Not all that is old could be removed; the next backup tries again.'
 }

@@ -58,6 +58,7 @@ settle_in() {
   commit
   start_workers
   remove_staged
+  remove_old_asides || note 'Not all old sets of files could be removed; the next backup tries again.'
 }
 
 # The fields of the result that a restore adds: outcome HEALTHY RELEASE-NOW-LIVE

@@ -490,15 +490,32 @@ keep_copies() {
   sync "$copies"
 }
 
-# Older than they are to stay, and never the newest.
-remove_old_copies() {
-  local stay name code=0
+# Of folders, each on a line after its time: those that are older than they are to stay, and never the newest.
+old_ones() {
+  local stay
   stay=$(of_release '.backup.local_ms // 604800000')
   are_numbers "$stay" || stay=604800000
+  sort -rn | tail -n +2 | awk -v oldest="$(($(now_ms) / 1000 - stay / 1000))" '$1 < oldest {sub(/^[^ ]+ /, ""); print}'
+}
+
+remove_old_copies() {
+  local name code=0
   while IFS= read -r name; do rm -rf --one-file-system "$name" || code=1; done < <(
-    find "$copies" -mindepth 1 -maxdepth 1 -type d ! -name '*.half' -printf '%T@ %p\n' 2>/dev/null | sort -rn | tail -n +2 |
-      awk -v oldest="$(($(now_ms) / 1000 - stay / 1000))" '$1 < oldest {sub(/^[^ ]+ /, ""); print}'
+    find "$copies" -mindepth 1 -maxdepth 1 -type d ! -name '*.half' -printf '%T@ %p\n' 2>/dev/null | old_ones
   )
+  return "$code"
+}
+
+# What restores set aside stays as long as copies do.
+remove_old_asides() {
+  local user name kind code=0
+  user=$(setting user)
+  # What users wrote on a backup that did not hold is no set: it has a newest of its own.
+  for kind in '*-[0-9]*[0-9]' '*.refused'; do
+    while IFS= read -r name; do as_user "$user" rm -rf --one-file-system "$name" || code=1; done < <(
+      as_user "$user" find "$home/shared/.understudy-aside" -mindepth 1 -maxdepth 1 -type d -name "$kind" -printf '%T@ %p\n' 2>/dev/null | old_ones
+    )
+  done
   return "$code"
 }
 

@@ -291,6 +291,36 @@ describe('from a schedule, which says the same each night', () => {
   });
 });
 
+test('what restores set aside stays as long as copies do, the newest longer, until a backup is good', async () => {
+  const ages = {
+    'one-1795442554601': 9,
+    'two-1795442554602': 8,
+    'two-1795442554602.refused': 8,
+    'three-1795442554603': 10,
+    'three-1795442554603.refused': 10,
+    'four.new': 11,
+  };
+  const sets = Object.entries(ages).map(
+    ([name, days]) => `mkdir -p ${name}/.files-1; touch ${name}/app.db; touch -d '${days} days ago' ${name}`,
+  );
+  const aside = `${shared}/.understudy-aside`;
+  await host.shell(
+    `mkdir ${aside}; cd ${aside}; ${sets.join('; ')}; chown -R --no-dereference shop: ${aside}`,
+  );
+  const left = async (): Promise<string[]> => (await host.shell(`ls ${aside}`)).split('\n');
+  await backups.describe('.data.databases = ["none.db"]');
+  expect(await backups.make()).toMatchObject({ reason: 'backup-precondition' });
+  expect(await left()).toEqual(Object.keys(ages).sort());
+  await backups.describe('.data.databases = ["app.db"] | .backup.local_ms = 734400000'); // 8.5 days
+  expect(await backups.make()).toMatchObject({ result: 'done' });
+  expect(await left()).toEqual(['four.new', 'two-1795442554602', 'two-1795442554602.refused']);
+  await host.shell(`touch -d '30 days ago' ${aside}/two*`);
+  expect(await backups.make()).toMatchObject({ result: 'done' });
+  expect(await left()).toEqual(['four.new', 'two-1795442554602', 'two-1795442554602.refused']);
+  await host.shell(`rm -r ${aside}`);
+  await backups.describe('del(.backup)');
+});
+
 test('copies stay on the host for the time that is set, and the newest longer', async () => {
   await host.shell(`touch -d '8 days ago' ${state}/copies/*`);
   const first = await backups.make();
