@@ -511,6 +511,12 @@ undo_exchange() {
   done < <(exchanged backward)
   sync_shared
   keep_fact data-back yes
+}
+
+# Once the old set is back; also by a recovery of one that died just then.
+remove_undone() {
+  local aside
+  aside=$(fact aside)
   as_user "$(setting user)" find "$aside" -depth -type d -empty -delete 2>/dev/null || true # what is not empty stays
   # Only users' own writes are worth keeping of what was refused: the backup has the rest.
   has_fact exposed || as_user "$(setting user)" rm -rf --one-file-system "$aside.refused" || true # what is left there is in nobody's way
@@ -530,6 +536,7 @@ take_back() { # now|boot
     if [[ -n $previous ]]; then point_current "$previous"; else rm "$home/current"; fi
   fi
   if has_fact migrating && ! has_fact data-back; then undo_exchange || code=1; fi
+  if has_fact data-back; then remove_undone; fi
   if ((code == 0)); then remove_staged; fi
   if [[ $1 == now ]] && has_fact held && ((code == 0)); then
     systemctl daemon-reload
