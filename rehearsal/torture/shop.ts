@@ -2,7 +2,7 @@ import type { Variant } from '../../tests/host/app.ts';
 
 // As small as a server can be that keeps every promise: it takes both sockets, tells when it is ready, and ends when it
 // is told to, with no request half-answered. gunicorn took a third of all the processor's time that a row needs.
-const server = (number: number): string => `#!/usr/bin/python3
+export const server = (version: string): string => `#!/usr/bin/python3
 import json, os, select, signal, socket, sqlite3
 wake, waker = os.pipe()
 os.set_blocking(waker, False)
@@ -27,7 +27,7 @@ def answer(client):
     if path.startswith('/add?'):
         with database:
             database.execute('INSERT INTO notes VALUES (?)', [path[5:]])
-    body = json.dumps({'version': '${number}'}).encode()
+    body = json.dumps({'version': '${version}'}).encode()
     head = b'HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n'
     client.sendall(head % len(body) + body)
 
@@ -55,5 +55,5 @@ while True:
 export function numbered(number: number): Variant {
   const statement = `PRAGMA user_version = ${number}`;
   const migrate = `sqlite3 -cmd '.timeout 20000' "$UNDERSTUDY_SHARED/app.db" '${statement}'`;
-  return { version: String(number), server: server(number), migrate };
+  return { version: String(number), server: server(String(number)), migrate };
 }

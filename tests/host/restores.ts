@@ -1,8 +1,9 @@
 // What the tests of restores share: a request as the runner or an operator makes it, and backups that were damaged.
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { type Cloud, operatorClient } from '../../rehearsal/cloud/cloud.ts';
-import type { Backups, Manifest, Parameters } from './backups.ts';
-import type { Details, Host, Result } from './ground.ts';
+import { server } from '../../rehearsal/torture/shop.ts';
+import { Backups, type Manifest, type Parameters } from './backups.ts';
+import { type Details, type Host, type Result, raiseHost } from './ground.ts';
 
 export const shared = '/srv/shop/shared';
 
@@ -114,4 +115,28 @@ export class Restores {
       `find /srv/shop/shared \\( -name '*.new' -o -name '*.refused' \\) ; ls -A /var/lib/understudy/shop/restoring 2>/dev/null; find /var/lib/understudy/shop/operations -name ballast; grep -ls X-Amz /var/lib/understudy/shop/operations/*/request.json || true`,
     );
   }
+}
+
+/** A host with a live release, and a good backup of one note and one file. */
+export async function raiseRestores(): Promise<{
+  cloud: Cloud;
+  host: Host;
+  backups: Backups;
+  restores: Restores;
+  live: string;
+  backup: Result;
+}> {
+  const ground = await raiseHost();
+  const { host } = ground;
+  await host.prepare({ switch: 'pause' });
+  const backups = await Backups.raise(ground);
+  const { release } = await host.deploy({ version: 'live', server: server('live') });
+  await host.sql("INSERT INTO notes VALUES ('kept')");
+  await host.shell(
+    `mkdir ${shared}/uploads; echo first >'${shared}/uploads/a "b'\\''ü'; chown -R shop: ${shared}/uploads`,
+  );
+  await backups.describe('.data.include = ["uploads"]');
+  const backup = await backups.make();
+  if (backup.reason !== 'backed-up') throw new Error(`no backup to restore was made: ${backup.sentence}`);
+  return { ...ground, backups, restores: new Restores(ground, backups), live: release, backup };
 }
