@@ -1,21 +1,8 @@
 /** Faults that end an operation, or somebody around it, without a word: kills, reboots and power cuts. */
-import { askHosts, awaitUpAnew, describeHost } from '../cloud/cloud.ts';
 import { afterDeath } from './journal.ts';
 import { at, eachPoint, eachStep } from './steps.ts';
-import type { Fault, Struck } from './trial.ts';
-
-const kill =
-  (signal: string) =>
-  async ({ host, operation }: Struck): Promise<void> => {
-    await host.shell(`systemctl kill --signal=${signal} understudy-shop-${operation}.service`);
-  };
-
-async function reboot({ stage: { cloud }, host, told }: Struck): Promise<void> {
-  const { leader } = await describeHost(cloud, host.instanceId);
-  await askHosts(cloud, 'POST', `/hosts/${host.instanceId}/reboot`);
-  await told;
-  await awaitUpAnew(cloud, host.instanceId, leader);
-}
+import { kill, reboot } from './strike.ts';
+import type { Fault } from './trial.ts';
 
 export const deaths: readonly Fault[] = [
   {

@@ -1,13 +1,16 @@
 /**
  * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
  *
- *     npm run torture                   that, and then every call of a deploy that may go wrong: see calls.ts
+ *     npm run torture                   that, then every call of a deploy that may go wrong, then backups and restores
  *     npm run torture -- FAULT…         only rows that hold one of these words, such as 'reboot, at copy'; the other rows stay as they were
- *     npm run torture -- calls          only the calls
+ *     npm run torture -- calls          only the calls: see calls.ts
+ *     npm run torture -- backup FAULT…  only backups, or those rows of them; `restore` likewise: see data/main.ts
  */
 import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
 import { untilStopped } from '../ground/stop.ts';
 import { tortureCalls } from './calls.ts';
+import { operations } from './data/journal.ts';
+import { tortureData } from './data/main.ts';
 import { type Manner, nameOf } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
 import { writeTable } from './table.ts';
@@ -96,8 +99,17 @@ async function tortureHosts(): Promise<boolean> {
   return failed === 0 && played.length === places.length;
 }
 
-const hostsHold = words[0] === 'calls' || (await tortureHosts());
-const callsHold =
-  (words.length > 0 && words[0] !== 'calls') || stop.aborted || (await tortureCalls(stop, stopped));
+const [first = ''] = words;
+const meant = operations.filter((operation) => operation === first);
+const parts: readonly (() => Promise<boolean>)[] =
+  meant.length > 0
+    ? [() => tortureData(meant, words.slice(1), stop, stopped)]
+    : [
+        ...(first === 'calls' ? [] : [tortureHosts]),
+        ...(words.length === 0 || first === 'calls' ? [() => tortureCalls(stop, stopped)] : []),
+        ...(words.length === 0 ? [() => tortureData(operations, [], stop, stopped)] : []),
+      ];
+let holds = true;
+for (const part of parts) holds = !stop.aborted && (await part()) && holds;
 // The load generator may still hold a pipe after an interruption.
-process.exit(hostsHold && callsHold ? 0 : 1);
+process.exit(holds ? 0 : 1);

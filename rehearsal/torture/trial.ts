@@ -4,9 +4,10 @@ import { Host, type Result } from '../../tests/host/ground.ts';
 import { type Cloud, describeHost } from '../cloud/cloud.ts';
 import { type Crowd, gather } from '../load/crowd.ts';
 import type { LoadReport } from '../load/load.ts';
-import { haltAt, letGo, untilHalted } from './halt.ts';
+import { haltAt } from './halt.ts';
 import { type Expected, eachInTurn, type Manner, nameOf, type Point, pointsOf } from './journal.ts';
 import { numbered } from './shop.ts';
+import { lineOf, strikeAt, type Victim } from './strike.ts';
 
 /** A host with a live release, which is tortured by one fault after the other. */
 export interface Stage {
@@ -20,13 +21,9 @@ export interface Stage {
 }
 
 /** The deploy that a fault strikes. */
-export interface Struck {
+export interface Struck extends Victim {
   readonly stage: Stage;
-  readonly host: Host;
-  readonly operation: string;
   readonly release: string;
-  /** What its watcher tells, or undefined where that is not left to tell anything. */
-  told: Promise<Result | undefined>;
 }
 
 type Strike = (struck: Struck, point: Point) => Promise<void>;
@@ -128,7 +125,10 @@ async function playUnderLoad(stage: Stage, fault: Fault, point: Point, problems:
 const requestsASecond = 10;
 
 /** Users from outside of the host: `shop` writes with every second request, `shop-readers` never. */
-async function gatherAt({ cloud, host }: Stage, asks: 'shop' | 'shop-readers'): Promise<Crowd> {
+export async function gatherAt(
+  { cloud, host }: Pick<Stage, 'cloud' | 'host'>,
+  asks: 'shop' | 'shop-readers',
+): Promise<Crowd> {
   const { ip } = await describeHost(cloud, host.instanceId);
   return gather(cloud, { url: `http://${ip}:8080`, asks, rate: requestsASecond });
 }
@@ -191,32 +191,10 @@ async function deployUnder(
   return line;
 }
 
-/** Strikes at each of the points; at the first, the deploy is on its way to stand still already. */
-async function strikeAt(points: readonly Point[], strike: Strike, struck: Struck): Promise<void> {
-  for (const point of points) {
-    await haltAt(struck.host, point);
-    const over = struck.told.then((early) => neverCame(point, early));
-    await Promise.race([untilHalted(struck.host, point), over]);
-    await strike(struck, point);
-  }
-  await letGo(struck.host);
-}
-
 const broughtByItsScript =
   (parameters: Record<string, string> = {}) =>
   (stage: Stage, release: string, operation: string): Promise<Result> =>
     stage.host.deployStored(release, { operation, ...parameters });
-
-function neverCame(point: Point, early: Result | undefined): never {
-  throw new Error(`the deploy ended before ${nameOf(point)}: ${early?.sentence ?? 'without a word'}`);
-}
-
-/** What the operation's journal tells in the end, whoever wrote it. */
-async function lineOf(host: Host, operation: string): Promise<Result> {
-  const line = `/var/lib/understudy/shop/operations/${operation}/line`;
-  await host.until(`test -f ${line}`);
-  return JSON.parse(await host.shell(`cat ${line}`)) as Result;
-}
 
 /** What a user does next: the same release again, and another one where that is live already, or was to blame. */
 function deployNext(stage: Stage, fault: Fault, release: string, expected: Expected): Promise<Result> {

@@ -70,9 +70,13 @@ export class Backups {
   static async raise({ host, cloud }: { host: Host; cloud: Cloud }): Promise<Backups> {
     const backups = new Backups(host, cloud);
     const where = { LocationConstraint: cloud.region };
-    await backups.#s3.send(
+    const made = backups.#s3.send(
       new CreateBucketCommand({ Bucket: backups.bucket, CreateBucketConfiguration: where }),
     );
+    // Hosts of one cloud share it.
+    await made.catch((error: Error) => {
+      if (error.name !== 'BucketAlreadyOwnedByYou') throw error;
+    });
     await host.prepare({ backups: backups.bucket });
     return backups;
   }
