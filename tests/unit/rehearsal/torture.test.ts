@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { repositoryFolder } from '../../../rehearsal/ground/places.ts';
+import { eachStep, operations } from '../../../rehearsal/torture/data/journal.ts';
 import { nameOf } from '../../../rehearsal/torture/journal.ts';
 import { placesOf } from '../../../rehearsal/torture/matrix.ts';
 import { tellTorture } from '../../../rehearsal/torture/table.ts';
@@ -36,4 +40,15 @@ test('rows that are played again replace those in the table, and the others stay
   expect(second).not.toContain('it lost data');
   expect(second.match(/^\| (?!fault|---).*/gm)).toHaveLength(3);
   expect(tellTorture([], places, second).replace(/0 of them/, '1 of them')).toBe(second);
+});
+
+// A restore makes a negative control only where it is asked for: drills do.
+const optional = ['control'];
+
+test.each(operations)('every step that a %s journals is struck', (operation) => {
+  const script = readFileSync(join(repositoryFolder, 'host', `${operation}.sh`), 'utf8');
+  const steps = [...script.matchAll(/^ .*\bstep (\w+) (?:safely )?\w+/gm)].map(([, name]) => name);
+  expect(steps).toContain('copy');
+  const struck = eachStep(operation, 'lock').map(({ step }) => step);
+  expect(struck).toEqual(steps.filter((name) => !optional.includes(name ?? '')));
 });
