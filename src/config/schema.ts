@@ -244,7 +244,7 @@ const data = dataKeys.check(
 const backup = z.strictObject({
   local: key(
     z.prefault(duration('1d', '90d'), '7d'),
-    'How long copies of backups stay on the host; the newest always does: a duration from 1d to 90d.',
+    'How long copies of backups stay on the host, and what restores set aside there; the newest always does: a duration from 1d to 90d.',
     '7d',
   ),
   stale: key(
