@@ -59,8 +59,8 @@ export interface BackedUp {
   readonly manifest: Manifest;
   /** Seconds that the agent ran the script. */
   readonly script: number;
-  /** What the host wrote beside a step of its own. */
-  readonly note: (step: string) => string;
+  /** What the host told of its steps. */
+  readonly steps: Details['steps'];
   readonly log: string;
 }
 
@@ -160,7 +160,7 @@ export class Grounds {
       key,
       manifest: parseManifest(await this.read(key, backups)),
       script: await this.scriptSeconds(commandIn(step.log, 'backup')),
-      note: (name) => steps.find((one) => one.name === name)?.note ?? '',
+      steps,
       log: step.log,
     };
   }

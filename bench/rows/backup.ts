@@ -43,8 +43,16 @@ export const backup: Row = {
 const tell = (one: BackedUp | undefined): string =>
   one ? `${seconds(one.script)}, of which the copy ${seconds(copySeconds(one))}` : '';
 
-const copySeconds = ({ manifest }: BackedUp): number =>
-  (manifest.phases.find(({ name }) => name === 'copy')?.ms ?? Number.NaN) / 1000;
+const stepOf = ({ steps }: BackedUp, wanted: string) => steps.find(({ name }) => name === wanted);
+
+const secondsOf = ({ started, ended }: { started: number; ended: number | null }): number =>
+  ((ended ?? started) - started) / 1000;
+
+function copySeconds(one: BackedUp): number {
+  const copy = stepOf(one, 'copy');
+  if (!copy) throw new Error(`a backup told nothing of its copy: ${one.key}`);
+  return secondsOf(copy);
+}
 
 /** As people write it for their crontab. */
 const handMade = `cd ${scratch} && sqlite3 ${path} '.backup copy.db' && gzip copy.db &&
@@ -96,7 +104,7 @@ function stallFigure(busy: Busy, { vacuumWritten }: Others): Figure {
   const longest = Math.max(...busy.map(({ written }) => written.longestMs));
   return atMost(longest / 1000, 1, seconds, {
     name: 'the longest stall of a writer in WAL mode during a whole backup',
-    note: `the worst of ${rounds} backups, at 100 writes a second; one VACUUM INTO beside it`,
+    note: `the worst of ${rounds} whole backups, at 100 writes a second; beside it one VACUUM INTO, which only copies`,
     bars: [
       ours('whole backup', longest, milliseconds(longest)),
       peer('VACUUM INTO', vacuumWritten.longestMs, milliseconds(vacuumWritten.longestMs)),
@@ -106,11 +114,10 @@ function stallFigure(busy: Busy, { vacuumWritten }: Others): Figure {
 
 function wholeFigure(idle: readonly BackedUp[], byHand: readonly number[]): Figure {
   const own = idle.map(({ script }) => script);
-  const [first] = idle;
-  const phases = first?.manifest.phases.map(({ name, ms }) => `${name} ${(ms / 1000).toFixed(2)}`).join(', ');
+  const steps = (idle[0]?.steps ?? []).map((step) => `${step.name} ${secondsOf(step).toFixed(2)}`).join(', ');
   return atMost(ratioOfPairs(own, byHand), 0.6, times, {
     name: 'a whole backup of 500 MB, against `sqlite3 .backup && gzip && aws s3 cp`',
-    note: `an idle database, to the local S3, ${rounds} in turn, median of the ratios; ours is all that the host does: it also proves the copy sound, counts its rows, takes the code along and confirms by a manifest. Its steps in seconds, the first time: ${phases}`,
+    note: `an idle database, to the local S3, ${rounds} in turn, median of the ratios; ours is all that the host does: it also proves the copy sound, counts its rows, takes the code along and confirms by a manifest. Its steps in seconds, the first time: ${steps}`,
     bars: [
       ours('backup', median(own), seconds(median(own))),
       peer('.backup, gzip, aws s3 cp', median(byHand), seconds(median(byHand))),
@@ -121,11 +128,13 @@ function wholeFigure(idle: readonly BackedUp[], byHand: readonly number[]): Figu
 async function holdFigure(grounds: Grounds, { say, stop }: Play): Promise<Figure> {
   await setJournal(grounds, 'delete');
   const held: { estimate: number; measured: number; rate: number }[] = [];
+  let foretold = '';
   try {
     for (let round = 1; round <= rounds; round += 1) {
       stop.throwIfAborted();
       const { done, written } = await underWrites(grounds, () => grounds.backUp());
-      const [, estimate = ''] = /for about (\d+) ms/.exec(done.note('hold')) ?? [];
+      [, foretold = ''] = /^hold +(.+)$/m.exec(done.log) ?? [];
+      const [, estimate = ''] = /for about (\d+) ms/.exec(stepOf(done, 'hold')?.note ?? '') ?? [];
       held.push({ estimate: Number(estimate), measured: written.longestMs, rate: written.perSecond });
       say(
         `rollback journal: a writer waited ${milliseconds(written.longestMs)}, of ${estimate} ms that were estimated; ${done.manifest.hold_ms} ms in the manifest`,
@@ -139,7 +148,7 @@ async function holdFigure(grounds: Grounds, { say, stop }: Play): Promise<Figure
   if (!worst) throw new Error('nothing was held');
   return atMost(worst.measured, worst.estimate, milliseconds, {
     name: 'the longest hold of a writer with a rollback journal, against the estimate before the copy',
-    note: `the worst of ${rounds} backups of 500 MB: measured and estimated ${held.map(({ measured, estimate }) => `${milliseconds(measured)} of ${milliseconds(estimate)}`).join(', ')}; ${median(held.map(({ rate }) => rate)).toFixed(0)} writes a second came about`,
+    note: `the worst of ${rounds} backups of 500 MB: measured and estimated ${held.map(({ measured, estimate }) => `${milliseconds(measured)} of ${milliseconds(estimate)}`).join(', ')}; ${median(held.map(({ rate }) => rate)).toFixed(0)} writes a second came about. Before the last one was sent, the action said: “${foretold}”`,
     bars: [
       ours('estimated', worst.estimate, milliseconds(worst.estimate)),
       ours('measured', worst.measured, milliseconds(worst.measured)),
