@@ -32,6 +32,7 @@ action=prepare-host
 # embed units/boot.sh as file_boot
 # embed units/recover.sh as file_recover
 # embed units/hold.py as file_hold
+# embed units/wake.py as file_wake
 # embed units/environment.sh as file_environment
 
 refuse_host() {
@@ -152,6 +153,7 @@ lay_files() {
   lay_file "$installed/boot" 0755 file_boot
   lay_file "$installed/recover" 0755 file_recover
   lay_file "$installed/hold" 0755 file_hold
+  lay_file "$installed/wake" 0755 file_wake
   lay_file "$installed/environment" 0755 file_environment
   lay_file /etc/systemd/system-generators/understudy 0755 file_generator
   lay_file "$installed/firewall" 0755 file_firewall

@@ -9,16 +9,35 @@ stop_units() { # in this order: a socket before its service, or a waiting reques
 }
 
 stop_release() {
-  if has_socket; then stop_units "$app-probe@$1.socket"; fi
+  local door waker=''
+  if has_socket; then
+    # By a name of our own for its probe, which goes with the probe's socket.
+    door=$(probe_path "$app@$1.service")
+    if ln -f "$door" "$door.last" 2>/dev/null; then
+      stop_units "$app-probe@$1.socket"
+      as_user "$(setting user)" "$installed/wake" "$door.last" >/dev/null 2>&1 &
+      waker=$!
+    else
+      stop_units "$app-probe@$1.socket"
+    fi
+  fi
   stop_units "$app@$1.service"
+  if [[ -n $waker ]]; then
+    kill "$waker" 2>/dev/null || true
+    rm -f "$door.last"
+  fi
 }
 
-# Also for one that is up, or is being stopped: a socket does not start beside its service, so that stops first.
-start_release() {
-  if has_socket && ! systemctl --quiet is-active "$app-probe@$1.socket"; then
+# Also of one that is up, or is being stopped: a socket does not start beside its service, so that stops first.
+open_probe() {
+  systemctl --quiet is-active "$app-probe@$1.socket" || {
     systemctl stop "$app@$1.service"
     systemctl start "$app-probe@$1.socket"
-  fi
+  }
+}
+
+start_release() {
+  if has_socket; then open_probe "$1"; fi
   systemctl reset-failed "$app@$1.service" 2>/dev/null || true
   systemctl start --no-block "$app@$1.service"
 }
@@ -36,6 +55,7 @@ stop_workers() {
 hold() {
   local previous
   previous=$(fact previous)
+  if has_socket; then open_probe "$short"; fi # before anybody waits
   keep_fact held "$(uptime_ms)"
   if has_socket; then
     systemctl start "$app-pause.service"

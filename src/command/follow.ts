@@ -34,7 +34,7 @@ interface FollowOptions {
 }
 
 const firstWaitMs = 250;
-const longestWaitMs = 1500;
+const longestWaitMs = 1200;
 /** Once the command has ended, instances that SSM does not list are given up after so many looks in vain. */
 const looksAfterEnd = { whenAllTargetsAreListed: 3, otherwise: 12 } as const;
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { addTable, type Variant } from './app.ts';
 import { type Host, type Load, lowerHost, raiseHost } from './ground.ts';
@@ -47,6 +48,26 @@ const noteStart = "rehearsal or open('/srv/shop/shared/starts', 'a').write('s')"
 test('by pause, a release is started once: while it is checked, users wait apart', async () => {
   await host.deploy({ version: 'started once', atImport: noteStart });
   expect(await host.shell('cat /srv/shop/shared/starts')).toBe('s');
+});
+
+/** The status flags of the public socket, as the live release holds it. */
+async function flagsOfPublicSocket(unit: string): Promise<number> {
+  const flags = await host.shell(`
+    sockets=$(awk '$2 ~ /:1F90$/ && $4 == "0A" {print "socket:[" $10 "]"}' /proc/net/tcp /proc/net/tcp6)
+    cd /proc/$(systemctl show -p MainPID --value ${unit})/fd
+    for one in *; do
+      if grep -qxF "$(readlink $one)" <<<"$sockets"; then awk '/^flags/ {print $2}' ../fdinfo/$one; fi
+    done`);
+  return Number.parseInt(flags, 8);
+}
+
+test('whoever comes to share the public socket, no worker of the live release begins to wait in it', async () => {
+  const live = (await host.units()).find((unit) => unit.startsWith('shop@')) ?? '';
+  const open = constants.O_RDWR | constants.O_NONBLOCK;
+  expect(await flagsOfPublicSocket(live)).toBe(open);
+  await host.shell('systemctl start shop-pause.service');
+  expect(await flagsOfPublicSocket(live)).toBe(open);
+  await host.shell('systemctl stop shop-pause.service');
 });
 
 test('by pause, those whom a release that hangs did not fetch meet the next one at once, and it is known', async () => {

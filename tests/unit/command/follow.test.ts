@@ -73,14 +73,14 @@ describe('following a command', () => {
     expect(changes).toEqual(['i-1 running', 'i-1 succeeded', 'i-2 running', 'i-2 failed']);
   });
 
-  test('asks soon at first, then less often, and never less than every 1.9 s', async () => {
+  test('asks soon at first, then less often, and never less than every 1.5 s', async () => {
     looks(...Array.from({ length: 15 }, () => [invocation('i-1', 'InProgress')]), [
       invocation('i-1', 'Success'),
     ]);
     const { followed, clock } = follow(['i-1']);
     await followed;
     expect(clock.waits[0]).toBeLessThan(320);
-    expect(clock.waits.slice(8).every((ms) => ms > 1100 && ms < 1900)).toBe(true);
+    expect(clock.waits.slice(8).every((ms) => ms > 890 && ms < 1510)).toBe(true);
   });
 
   test('reads every page of a fleet', async () => {
