@@ -151,8 +151,8 @@ export class CloudFormation {
 
   /** moto would make an instance that is no host. */
   async #refuseHosts(call: Call, form: URLSearchParams, caller: Principal): Promise<void> {
-    const { template } = await this.#read(form, caller);
-    if (template.includes('AWS::EC2::Instance'))
+    const where = { account: this.#parts.account, region: call.region };
+    if (readHosts(await this.#read(form, caller), where).length > 0)
       throw notImplemented(`${call.action} of stacks with instances`);
   }
 
