@@ -22,18 +22,25 @@ export const declaration = {
     },
     level: {
       description:
-        'How far up the ladder of proof: 0 a young manifest, 1 objects stored whole, 2 unpacked byte for byte, 3 sound databases, 4 the rows that the manifest tells, 5 trends against the last verified backup; 6 to 8, a restore on an instance of its own, are refused: not built yet.',
+        'How far up the ladder of proof: 0 a young manifest, 1 objects stored whole, 2 unpacked byte for byte, 3 sound databases, 4 the rows that the manifest tells, 5 trends against the last verified backup, 6 restored by the restore script on an instance of its own, 7 the app answers its checks there, 8 so does it on a random older backup.',
       required: true,
       example: '5',
       parse: parsers.oneOf('0', '1', '2', '3', '4', '5', '6', '7', '8'),
     },
     where: {
       description:
-        'Where levels 2 to 5 run: drill-host, an instance of its own, which is refused: not built yet; or runner, which brings the data, personal data too, to the machine of this job.',
+        'Where levels 2 to 4 run: drill-host, an instance of its own, launched from `image` and gone afterwards; or runner, which brings the data, personal data too, to the machine of this job, and comes to level 5.',
       required: false,
       default: 'drill-host',
       example: 'runner',
       parse: parsers.oneOf('drill-host', 'runner'),
+    },
+    image: {
+      description:
+        "The AMI that the drill host is launched from: an image of the app's own instance. Needed from level 2 on where `where` is drill-host.",
+      required: false,
+      example: 'ami-0123456789abcdef0',
+      parse: parsers.image,
     },
     'accept-trends': {
       description:
@@ -51,7 +58,8 @@ export const declaration = {
       parse: parsers.role,
     },
     'github-token': {
-      description: 'Opens, adds to and closes the issue of a drill that is red (issues: write).',
+      description:
+        'Opens, adds to and closes the issue of a drill that is red (issues: write), and reads whether the repository is public: lines of the log are shown only where it is not.',
       required: false,
       default: '${{ github.token }}',
       example: '${{ github.token }}',

@@ -7,22 +7,25 @@ import { requireBucket } from '../../src/aws/require-bucket.ts';
 import { listBackups } from '../../src/backup/place.ts';
 import { openConfig } from '../../src/config/parse.ts';
 import { proveNewest } from '../../src/drill/climb.ts';
+import { removeLodge } from '../../src/drill/lodging.ts';
 import { judgeDrill } from '../../src/drill/verdict.ts';
+import { openGitHub } from '../../src/github/github.ts';
 import { openIssues } from '../../src/github/issues.ts';
 import { connect } from '../../src/operation/operation.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { declaration } from './declaration.ts';
 import { planDrill } from './plan.ts';
-import { groundOf, inScratch, record, removeScratch, tellingIssues, tellPlan } from './steps.ts';
+import { onGround, record, removeScratch, tellingIssues, tellPlan } from './steps.ts';
 
 /** Proves that the newest backup of an environment restores, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
   return concluding('Drill', (report) => drill(report, signal));
 }
 
-/** Removes what a drill that was cut off left of the data. */
-export function post(): Promise<void> {
-  return removeScratch();
+/** Removes what a drill that was cut off left: of the data here, and in AWS. */
+export async function post(): Promise<void> {
+  await removeScratch();
+  await removeLodge();
 }
 
 async function drill(report: Report, signal: AbortSignal): Promise<Result> {
@@ -30,6 +33,7 @@ async function drill(report: Report, signal: AbortSignal): Promise<Result> {
   const job = readJob();
   refusePullRequests(job);
   const config = await phase('Read understudy.yml', () => openConfig(inputs.config));
+  const github = openGitHub({ ...job, token: inputs['github-token'] });
   const issues = openIssues({ ...job, token: inputs['github-token'] });
   const place = { app: config.app, environment: inputs.environment };
 
@@ -37,13 +41,13 @@ async function drill(report: Report, signal: AbortSignal): Promise<Result> {
     const plan = planDrill(inputs, job, config);
     tellPlan(plan, report);
     const { backups, level, operation } = plan;
-    const { clients } = connect(operation);
-    const bucket = openBucket(clients, backups);
+    const services = connect(operation);
+    const bucket = openBucket(services.clients, backups);
     const home = { bucket: backups, region: operation.region };
-    await phase('Look at the bucket', () => requireBucket(clients.s3, home));
+    await phase('Look at the bucket', () => requireBucket(services.clients.s3, home));
     const listed = await phase('Find the backups', () => listBackups(bucket, place.app, place.environment));
-    const drilled = await inScratch((folder) =>
-      phase('Prove', () => proveNewest(groundOf({ bucket, plan, folder, signal }), listed)),
+    const drilled = await onGround({ services, bucket, plan, config, github, report, signal }, (ground) =>
+      phase('Prove', () => proveNewest(ground, listed)),
     );
     const verdict = judgeDrill(drilled, { ...place, bucket: backups, level });
     await phase('Record', () => record(bucket, drilled, verdict, plan, job, report));

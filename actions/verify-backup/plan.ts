@@ -1,4 +1,4 @@
-import { ConfigurationError, OperationError } from '../../src/action/errors.ts';
+import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import type { Config } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
@@ -13,6 +13,8 @@ export interface Plan {
   /** How far up the ladder of proof. */
   readonly level: number;
   readonly where: 'runner' | 'drill-host';
+  /** The AMI of the drill host; empty where none is launched. */
+  readonly image: string;
   readonly accept: boolean;
   /** How old the newest backup may be, and the newest row in it, in ms. */
   readonly promiseMs: number;
@@ -23,6 +25,7 @@ interface Asked {
   readonly environment: string;
   readonly level: string;
   readonly where: 'runner' | 'drill-host';
+  readonly image: string | undefined;
   readonly 'accept-trends': 'true' | 'false';
   readonly 'role-arn': string | undefined;
 }
@@ -30,7 +33,7 @@ interface Asked {
 /**
  * Plans a drill from values alone.
  *
- * @throws OperationError drill-could-not-run for what is not built yet
+ * @throws ConfigurationError for a level that cannot be reached there
  */
 export function planDrill(asked: Asked, job: Job, config: Config): Plan {
   const { backups, ...environment } = findEnvironment(config, asked.environment);
@@ -43,13 +46,10 @@ export function planDrill(asked: Asked, job: Job, config: Config): Plan {
     });
   }
   const level = Number(asked.level);
-  if (level > 5) throw notBuilt(`Level ${level} (${ladder[level]})`, 'level: 5');
-  if (level > 1 && asked.where === 'drill-host') {
-    const choice =
-      'where: runner, which brings the data of the backup, personal data too, to this machine; or level: 1';
-    throw notBuilt('A drill on an instance of its own (where: drill-host)', choice);
-  }
   const { app, region, backup } = config;
+  const onHost = level > 1 && asked.where === 'drill-host';
+  if (level > 5 && !onHost) throw elsewhere(level);
+  if (onHost && asked.image === undefined) throw imageless(app);
   const described = { action: 'verify-backup', document: 'restore', app, region } as const;
   return {
     operation: describeOperation(job, {
@@ -59,6 +59,7 @@ export function planDrill(asked: Asked, job: Job, config: Config): Plan {
     backups,
     level,
     where: asked.where,
+    image: (onHost && asked.image) || '',
     accept: asked['accept-trends'] === 'true',
     promiseMs: environment.proofMs,
     staleMs: backup.staleMs,
@@ -73,23 +74,30 @@ function withoutRole<Environment extends { readonly roleArn?: string }>(
   return rest;
 }
 
-function notBuilt(what: string, instead: string): OperationError {
-  return new OperationError({
-    reason: 'drill-could-not-run',
-    happened: `${what} is not built yet in this version.`,
-    stateNow: 'Nothing was tried, so nothing is known of the backup.',
-    todo: `Ask for what there is: ${instead}.`,
+function elsewhere(level: number): ConfigurationError {
+  return new ConfigurationError({
+    where: 'input where',
+    what: `Level ${level} (${ladder[level]}) needs an instance of its own, not the machine of this job.`,
+    how: 'Ask for where: drill-host with an image, or for level: 5.',
+  });
+}
+
+function imageless(app: string): ConfigurationError {
+  return new ConfigurationError({
+    where: 'input image',
+    what: 'It is missing: a drill on an instance of its own (where: drill-host) is launched from an image.',
+    how: `Make one of an instance of ${app}: aws ec2 create-image --no-reboot --instance-id <its id> --name ${app}-drill; and give its id, for example image: ami-0123456789abcdef0. Or ask for level: 1.`,
   });
 }
 
 /** The plan in lines, as it is printed. */
-export function describePlan({ operation, backups, level, where, accept }: Plan): string[] {
+export function describePlan({ operation, backups, level, where, image, accept }: Plan): string[] {
   return [
     `operation   ${operation.id}`,
     `of          ${operation.app} in ${operation.environment}, region ${operation.region}`,
     `from        ${backups}`,
     `up to       level ${level}: ${ladder[level]}`,
-    ...(level > 1 ? [`where       ${where}`] : []),
+    ...(level > 1 ? [`where       ${where}${image && ` launched from ${image}`}`] : []),
     ...(accept ? ['trends      what is odd is accepted this once'] : []),
   ];
 }

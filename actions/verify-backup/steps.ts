@@ -11,16 +11,22 @@ import { state } from '../../src/action/state.ts';
 import { code, escapeMarkdown } from '../../src/action/summary.ts';
 import type { Bucket } from '../../src/aws/bucket.ts';
 import { tellFailedCall } from '../../src/aws/errors.ts';
+import type { Config } from '../../src/config/config.ts';
 import { describeDrill, toReceipt } from '../../src/drill/account.ts';
-import type { Drilled, Ground } from '../../src/drill/climb.ts';
+import type { Drilled, Ground, Unpack } from '../../src/drill/climb.ts';
+import { restoreOnHost } from '../../src/drill/host.ts';
 import { type News, tellIssues } from '../../src/drill/issues.ts';
 import { reached, restores } from '../../src/drill/ladder.ts';
+import { lodging } from '../../src/drill/lodging.ts';
 import { keepProven } from '../../src/drill/proven.ts';
 import { type DrillReceipt, readDrills, writeDrill } from '../../src/drill/receipt.ts';
 import { unpackHere } from '../../src/drill/runner.ts';
 import type { DrillVerdict } from '../../src/drill/verdict.ts';
+import { type GitHub, readExcerpts } from '../../src/github/github.ts';
 import type { Issues } from '../../src/github/issues.ts';
+import type { Services } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
+import type { Told } from '../../src/operation/summary.ts';
 import { declaration } from './declaration.ts';
 import { describePlan, type Plan } from './plan.ts';
 
@@ -46,22 +52,48 @@ export function tellPlan(plan: Plan, report: Report): void {
 }
 
 interface Workplace {
+  readonly services: Services;
   readonly bucket: Bucket;
   readonly plan: Plan;
-  readonly folder: string;
+  readonly config: Config;
+  readonly github: Pick<GitHub, 'isPublic'>;
+  readonly report: Report;
   readonly signal: AbortSignal;
 }
 
-/** What the drill goes by. */
-export function groundOf({ bucket, plan, folder, signal }: Workplace): Ground {
+/** Proves on the ground that was asked for, of which nothing stays. */
+export function onGround<Value>(place: Workplace, prove: (ground: Ground) => Promise<Value>): Promise<Value> {
+  return place.plan.image === ''
+    ? inScratch((folder) => prove(groundOf(place, unpackHere({ ...place, folder }))))
+    : onDrillHost(place, prove);
+}
+
+async function onDrillHost<Value>(
+  place: Workplace,
+  prove: (ground: Ground) => Promise<Value>,
+): Promise<Value> {
+  const { services, bucket, plan, config, report, signal } = place;
+  const { operation, backups, image } = plan;
+  // That GitHub does not tell whether others may read them keeps nobody from a proof.
+  const excerpts = await readExcerpts('auto', place.github).catch(() => 'off' as const);
+  const onTold = (told: Told): void => {
+    if (report.instances.length === 0) report.instances = [told];
+  };
+  const stage = { services, operation, backups: bucket, config, excerpts, signal, onTold };
+  return lodging({ services, operation, backups, image, signal }, (launch) =>
+    prove(groundOf(place, restoreOnHost({ ...stage, launch }))),
+  );
+}
+
+function groundOf({ bucket, plan, signal }: Workplace, unpack: Unpack): Ground {
   const { operation, level, promiseMs, staleMs, accept } = plan;
-  const { app, environment } = operation;
-  const unpack = unpackHere({ bucket, folder, signal });
-  return { bucket, app, environment, asked: level, promiseMs, staleMs, accept, unpack, signal };
+  const { app, environment, repository, run } = operation;
+  const seed = `${repository} ${run}`;
+  return { bucket, app, environment, asked: level, promiseMs, staleMs, accept, unpack, signal, seed };
 }
 
 /** Works with a folder that is gone afterwards; post sees to it where this job is cut off. */
-export async function inScratch<Value>(work: (folder: string) => Promise<Value>): Promise<Value> {
+async function inScratch<Value>(work: (folder: string) => Promise<Value>): Promise<Value> {
   const folder = await mkdtemp(join(process.env['RUNNER_TEMP'] || tmpdir(), 'understudy-drill-'));
   state.scratch.save(folder);
   try {
@@ -109,10 +141,14 @@ export async function record(
   });
 }
 
-function noteFacts({ rpo, rto, backup }: DrillReceipt, report: Report): void {
+function noteFacts({ rpo, rto, backup, where, level }: DrillReceipt, report: Report): void {
   if (backup) report.facts.push(['Newest backup', code(backup)]);
   if (rpo) report.facts.push(['Its data is of', escapeMarkdown(`${inSpan(rpo.ms)} ago (RPO)`)]);
-  report.facts.push(['The levels took', escapeMarkdown(`${inSpan(rto.ms)} (RTO, as far as they go)`)]);
+  const [what, far] =
+    where === 'drill-host' && level.reached >= 7
+      ? ['It was back after', 'RTO']
+      : ['The levels took', 'RTO, as far as they go'];
+  report.facts.push([what, escapeMarkdown(`${inSpan(rto.ms)} (${far})`)]);
 }
 
 type Subject = Pick<News, 'app' | 'environment' | 'runUrl'>;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { listHosts } from '../cloud/host.ts';
 import type { Run } from '../runner/runner.ts';
 import { backupsOf, openBackup } from './backups.ts';
 import type { Outcome, Scene } from './scene.ts';
@@ -12,20 +13,30 @@ interface Drill {
   readonly level: { readonly asked: number; readonly reached: number };
   readonly control: string | null;
   readonly restorable: string | null;
-  readonly rto: { readonly ms: number };
+  readonly rto: { readonly ms: number; readonly phases: readonly { readonly name: string }[] };
 }
 
-/** The newest backup of a real host is unpacked and judged by the functions that the host itself verifies with. */
+/**
+ * A host is launched for the drill, the very script of an emergency restores the newest backup on it, and an older one after
+ * it; the app comes up on each, with no way out to the network, and answers its checks. Then the host is gone, also when the
+ * job is cancelled half-way.
+ */
 export const theDrill: Scene = {
   key: 'drill',
-  name: "The drill: a job proves that ChatMRPT's newest backup restores",
+  name: 'The drill: ChatMRPT comes up from its backups on a host of its own, which is gone afterwards',
   roles: ['chatmrpt'],
   async play({ chatmrpt, say }) {
     await chatmrpt.ensureLive();
+    const before = await hostsOf(chatmrpt);
+    await backUp(chatmrpt);
     const key = await backUp(chatmrpt);
-    say('up to level 5, on the machine of the job');
-    const { run, drill } = await drillOf(chatmrpt, 'success', 'verified');
-    assert.deepEqual(drill.level, { asked: 5, reached: 5 });
+    say('up to level 8, on a host of its own');
+    const { run, drill } = await drillOf(chatmrpt, 'success', 'verified', onHost);
+    assert.deepEqual(drill.level, { asked: 8, reached: 8 });
+    assert.deepEqual(
+      drill.rto.phases.map(({ name }) => name),
+      ['launch', 'prepare', 'fetch', 'prove', 'exchange', 'start', 'checks'],
+    );
     assert.equal(drill.control, 'refused', 'a copy that was damaged on purpose was not refused');
     assert.equal(drill.restorable, key);
     const proven = await chatmrpt.account.keys('proven/');
@@ -33,8 +44,13 @@ export const theDrill: Scene = {
       proven.includes(key.replace(/^backups\/(.+)\/\w+\/([^/]+)/, 'proven/$1/$2')),
       proven.join('\n'),
     );
-    const note = `levels 0 to 5 in ${Math.round(drill.rto.ms / 100) / 10} s; a damaged copy was refused`;
-    return seen([run], note);
+    assert.deepEqual(await hostsOf(chatmrpt), before, 'the drill host is still there');
+    say('and one that is cancelled half-way');
+    const cut = await cancelled(chatmrpt);
+    assert.deepEqual(await hostsOf(chatmrpt), before, 'the host of a cancelled drill is still there');
+    const took = Math.round(drill.rto.ms / 100) / 10;
+    const note = `levels 0 to 8; back in ${took} s; a damaged copy was refused; no drill host is left, nor of the one that was cancelled`;
+    return seen([run, cut], note);
   },
 };
 
@@ -72,6 +88,26 @@ export const theBadDay: Scene = {
   },
 };
 
+const onHost = { level: '8', where: 'drill-host' };
+/** The data is ChatMRPT's of the rehearsal: it may come to the machine of the job. */
+const onRunner = { level: '5', where: 'runner' };
+
+/** The hosts that there are, by their ids. */
+async function hostsOf({ cloud }: Staging): Promise<string[]> {
+  return (await listHosts(cloud)).filter(({ state }) => state !== 'terminated').map(({ id }) => id);
+}
+
+/** A drill that somebody cancels while its host restores. */
+async function cancelled(staging: Staging): Promise<Run> {
+  const cancel = new AbortController();
+  const onLine = (line: string): void => {
+    if (line.includes('restores on i-')) cancel.abort();
+  };
+  const run = await staging.dispatch('verify-backup.yml', { inputs: onHost, cancel: cancel.signal, onLine });
+  assertConclusion(run, 'cancelled');
+  return run;
+}
+
 /** Backs up by the workflow, and gives the key of the manifest. */
 async function backUp(staging: Staging): Promise<string> {
   assertConclusion(await staging.dispatch('backup.yml'), 'success');
@@ -87,8 +123,13 @@ interface Played {
   readonly drill: Drill;
 }
 
-async function drillOf(staging: Staging, conclusion: Run['conclusion'], reason: string): Promise<Played> {
-  const run = await staging.dispatch('verify-backup.yml');
+async function drillOf(
+  staging: Staging,
+  conclusion: Run['conclusion'],
+  reason: string,
+  inputs: Readonly<Record<string, string>> = onRunner,
+): Promise<Played> {
+  const run = await staging.dispatch('verify-backup.yml', { inputs });
   assertConclusion(run, conclusion);
   const told = resultOf(run, 'drill');
   assert.equal(told.reason, reason, told.sentence);

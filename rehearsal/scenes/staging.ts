@@ -117,8 +117,11 @@ export class Staging {
   }
 
   /** Plays a press on "Run workflow" of one of its workflows. */
-  dispatch(workflow: string, interruption: Interruption = {}): Promise<Run> {
-    return this.#run({ event: 'workflow_dispatch', workflow }, interruption);
+  dispatch(
+    workflow: string,
+    { inputs = {}, ...interruption }: Interruption & Pick<Trigger, 'inputs'> = {},
+  ): Promise<Run> {
+    return this.#run({ event: 'workflow_dispatch', workflow, inputs }, interruption);
   }
 
   /** Plays a workflow while users do nothing but write, so many times a second; returns the run and what they met. */
@@ -140,7 +143,7 @@ export class Staging {
   }
 
   #run(
-    event: Pick<Trigger, 'event' | 'workflow' | 'runId' | 'attempt'>,
+    event: Pick<Trigger, 'event' | 'workflow' | 'inputs' | 'runId' | 'attempt'>,
     { cancel, ...rest }: Interruption,
   ): Promise<Run> {
     const signals = [this.#stop, cancel].filter((signal) => signal !== undefined);

@@ -48,6 +48,7 @@ export const parsers = {
   name: matching(/^[a-z][a-z0-9-]{1,19}$/, '2 to 20 small letters, digits or hyphens, a letter first'),
   digest: matching(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 small hexadecimal digits'),
   role: matching(/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/, 'the ARN of a role'),
+  image: matching(/^ami-[0-9a-f]{8,17}$/, 'the id of an AMI'),
   /** In seconds. */
   duration: (text: string): number => {
     const [, count = '', unit = ''] = /^([1-9]\d{0,4})([smh])$/.exec(text) ?? [];

@@ -18,6 +18,8 @@ export const state = {
   operation: key('operation'),
   /** The SSM command, once SendCommand has answered. */
   command: key('command'),
+  /** JSON of the stack of a drill, which post removes where main could not; empty once it is gone. */
+  stack: key('stack'),
   /** A folder that post removes where main could not. */
   scratch: key('scratch'),
   /** `work` once main has told what became of the operation; `all` once the lease is given back, too. */

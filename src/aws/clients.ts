@@ -52,6 +52,15 @@ export interface ClientOptions {
   readonly sessionName: string;
 }
 
+/**
+ * The settings of one more client beside those of a run, of the same region and session: for a service that few actions
+ * call, so that the bundles of the others do not carry it.
+ */
+export function settingsBeside({ s3 }: Pick<Clients, 's3'>) {
+  const { region, credentials } = s3.config;
+  return { ...clientSettings(''), region, credentials }; // its region is a function of the SDK's
+}
+
 /** Makes every client of a run, all with the same credentials. */
 export function createClients({ region, roleArn, identityToken, sessionName }: ClientOptions): Clients {
   const own: { credentials?: Credentials } = {};

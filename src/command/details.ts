@@ -11,12 +11,23 @@ const step = z.object({
   note: z.optional(z.string()),
 });
 
+/** Of a restore: what was found on a level of the ladder of proof. */
+const level = z.object({
+  level: z.int(),
+  verdict: z.enum(['passed', 'failed', 'could-not-run']),
+  ms: z.number(),
+  evidence: z.string(),
+});
+
 const details = z.object({
   steps: z.prefault(z.array(step), []),
   checks: z.prefault(z.array(checkAnswer), []),
   log: z.prefault(z.array(z.string()), []),
   /** The versions of the parameters in Parameter Store, by name. */
   parameters: z.prefault(z.record(z.string(), z.number()), {}),
+  levels: z.optional(z.array(level)),
+  /** What became of a copy that a restore damaged on purpose; empty where it damaged none. */
+  control: z.optional(z.string()),
 });
 
 export type Step = z.infer<typeof step>;

@@ -1,9 +1,9 @@
 import { inSeconds } from '../action/log.ts';
-import { code, escapeMarkdown, table } from '../action/summary.ts';
+import { type Bar, code, escapeMarkdown, table, timeline } from '../action/summary.ts';
 import { totalsOf } from '../backup/manifest.ts';
 import type { Drilled } from './climb.ts';
 import { historyChart } from './history.ts';
-import { type Climb, ladder, reached, type Verdict } from './ladder.ts';
+import { type Climb, ladder, type Phase, reached, type Verdict } from './ladder.ts';
 import type { DrillReceipt } from './receipt.ts';
 
 const marks: Readonly<Record<Verdict, string>> = { passed: '✅', failed: '❌', 'could-not-run': '❓' };
@@ -15,7 +15,7 @@ export function describeDrill({ newest, older }: Drilled, history: readonly Dril
   return parts.join('\n\n');
 }
 
-function describeClimb({ key, levels, control }: Climb): string {
+function describeClimb({ key, levels, control, phases = [] }: Climb): string {
   const rows = levels.map(({ level, verdict, ms, evidence, warnings = [] }) => [
     `${level}`,
     escapeMarkdown(ladder[level] ?? ''),
@@ -25,7 +25,19 @@ function describeClimb({ key, levels, control }: Climb): string {
   ]);
   const lines = [`### ${code(key)}`, table(['Level', 'It proves that', 'Verdict', 'Took', 'Evidence'], rows)];
   if (control) lines.push(`A copy that was damaged on purpose: **${control}**.`);
+  if (phases.length > 0)
+    lines.push(`**Time to bring it back (RTO), by phase**\n\n${timeline(inARow(phases))}`);
   return lines.join('\n\n');
+}
+
+function inARow(phases: readonly Phase[]): Bar[] {
+  let started = 0;
+  return phases.map(({ name, ms }) => {
+    const ended = started + ms;
+    const bar = { name, started, ended, ok: true };
+    started = ended;
+    return bar;
+  });
 }
 
 interface Circumstances
@@ -50,12 +62,14 @@ export function toReceipt({ newest, restorable }: Drilled, about: Circumstances)
     levels: levels.map(({ level, verdict, ms, evidence }) => ({ level, verdict, ms, evidence })),
     control: newest?.control ?? null,
     rpo: newest?.manifest ? ageOf(newest.manifest.copied, newest.committed, now) : null,
-    rto: {
-      ms: levels.reduce((sum, { ms }) => sum + ms, 0),
-      phases: levels.map(({ level, ms }) => ({ name: `level ${level}`, ms })),
-    },
+    rto: timeOf(newest?.phases ?? levels.map(({ level, ms }) => ({ name: `level ${level}`, ms }))),
     size: newest?.manifest ? { raw, packed } : null,
   };
+}
+
+/** On the machine of the job, what the levels took; on a host, what brought the app back there. */
+function timeOf(phases: readonly Phase[]): DrillReceipt['rto'] {
+  return { ms: phases.reduce((sum, { ms }) => sum + ms, 0), phases: [...phases] };
 }
 
 function ageOf(copied: number, committed: number, now: number): NonNullable<DrillReceipt['rpo']> {

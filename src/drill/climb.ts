@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { CancelledError, sentenceOf } from '../action/errors.ts';
 import { inSpan, say } from '../action/log.ts';
 import type { Bucket } from '../aws/bucket.ts';
@@ -5,7 +6,15 @@ import { findObjectProblem, readCommitted } from '../backup/confirm.ts';
 import { type Manifest, parseManifest, promisedBy, totalsOf } from '../backup/manifest.ts';
 import { findProven, type ListedBackup, timeOf } from '../backup/place.ts';
 import { ageProblem, timeProblem } from './age.ts';
-import { type Climb, type Control, conclude, type Level, type Verdict } from './ladder.ts';
+import {
+  type Climb,
+  type Control,
+  conclude,
+  decisive,
+  type Level,
+  type Phase,
+  type Verdict,
+} from './ladder.ts';
 import { findTrends } from './trends.ts';
 
 /** What a drill goes by. */
@@ -20,9 +29,11 @@ export interface Ground {
   readonly staleMs: number;
   /** Whether a human has said that what is odd about the data (level 5) is meant. */
   readonly accept: boolean;
-  /** Levels 2 to 4. */
+  /** Levels 2 to 4; on an instance of its own 6 and 7 as well. */
   readonly unpack: Unpack;
   readonly signal: AbortSignal;
+  /** Chooses the older backup of level 8: the same seed, the same backup. */
+  readonly seed: string;
 }
 
 export interface Found {
@@ -34,9 +45,14 @@ export interface Found {
 export interface Unpacked {
   readonly levels: readonly Level[];
   readonly control?: Control;
+  /** What bringing it back took, where that was done and not only tried. */
+  readonly phases?: readonly Phase[];
 }
 
-/** Unpacks a backup whose stored objects agree with its manifest, and looks into it, up to a level. */
+/**
+ * Unpacks a backup whose stored objects agree with its manifest, and looks into it, up to a level; beyond 4, it is put in
+ * place and started.
+ */
 export type Unpack = (key: string, manifest: Manifest, upTo: number) => Promise<Unpacked>;
 
 /** A climb that is bad for nothing but its age still shows what restores. */
@@ -57,19 +73,27 @@ export interface Drilled {
 /** So many older ones are tried to find one that restores. */
 const mostOlder = 5;
 
-/** Proves the newest backup; where it is bad, the newest older one that restores, so that one knows what to take. */
+/**
+ * Proves the newest backup, and for level 8 a random older one; where the newest is bad, the newest older one that restores,
+ * so that one knows what to take.
+ */
 export async function proveNewest(ground: Ground, listed: readonly ListedBackup[]): Promise<Drilled> {
   const [first, ...rest] = listed;
   if (!first) return { newest: undefined, older: [], restorable: undefined };
-  const newest = await climb(ground, first, ground.promiseMs);
-  if (isSound(newest, ground.asked)) return { newest, older: [], restorable: newest };
+  const asked = Math.min(ground.asked, 7);
+  const newest = await climb({ ...ground, asked }, first, ground.promiseMs);
+  if (isSound(newest, asked)) {
+    const further = ground.asked > asked ? [await proveOneOfOlder(ground, rest)] : [];
+    const whole = further.length > 0 ? { ...newest, levels: [...newest.levels, ...further] } : newest;
+    return { newest: whole, older: [], restorable: whole };
+  }
   const older: Climb[] = [];
-  if (conclude(newest, ground.asked) !== 'backup-bad') return { newest, older, restorable: undefined };
+  if (conclude(newest, asked) !== 'backup-bad') return { newest, older, restorable: undefined };
   for (const one of rest.slice(0, mostOlder)) {
-    const tried = await climb(ground, one, undefined);
+    const tried = await climb({ ...ground, asked }, one, undefined);
     older.push(tried);
-    if (isSound(tried, ground.asked)) return { newest, older, restorable: tried };
-    if (conclude(tried, ground.asked) !== 'backup-bad') break;
+    if (isSound(tried, asked)) return { newest, older, restorable: tried };
+    if (conclude(tried, asked) !== 'backup-bad') break;
   }
   return { newest, older, restorable: undefined };
 }
@@ -79,6 +103,31 @@ function isSound(climbed: Climbed, asked: number): boolean {
     level.level === 0 && climbed.tooOld ? { ...level, verdict: 'passed' as const } : level,
   );
   return conclude({ ...climbed, levels: forgiven }, asked) === 'verified';
+}
+
+/** Level 8. What was odd about its data when it was the newest says nothing about whether it restores today. */
+function proveOneOfOlder(ground: Ground, rest: readonly ListedBackup[]): Promise<Level> {
+  return onLevel(8, ground, async () => {
+    const chosen = chooseBy(ground.seed, rest);
+    if (!chosen) {
+      return unable('There is no other backup than the newest: ask for level 7 until there are two.');
+    }
+    const older = await climb({ ...ground, asked: 7, accept: true }, chosen, undefined);
+    const conclusion = conclude(older, 7);
+    const decided = decisive(older);
+    if (conclusion === 'verified')
+      return passed(`${chosen.key} was put back there, and the app answered on it`);
+    const why = decided
+      ? `level ${decided.level}: ${decided.evidence}`
+      : `the control: ${older.control ?? 'none'}`;
+    return conclusion === 'backup-bad' ? failed(`${chosen.key}: ${why}`) : unable(`${chosen.key}: ${why}`);
+  });
+}
+
+/** One that looks random, and is the same for the same seed, whatever others come and go. */
+function chooseBy(seed: string, listed: readonly ListedBackup[]): ListedBackup | undefined {
+  const rank = ({ key }: ListedBackup): string => createHash('sha256').update(`${seed} ${key}`).digest('hex');
+  return listed.toSorted((a, b) => rank(a).localeCompare(rank(b)))[0];
 }
 
 /** Takes one backup up the ladder, until a level is not passed. */
@@ -109,15 +158,18 @@ async function climb(
   );
   if (!manifest) return so();
   const known = manifest;
-  const end = (control?: Control): Climbed =>
-    so({ manifest: known, tooOld, ...(control !== undefined && { control }) });
+  const end = (more: Omit<Unpacked, 'levels'> = {}): Climbed => so({ manifest: known, tooOld, ...more });
   if (asked >= 1) levels.push(await onLevel(1, ground, () => judgeStored(ground, key, known)));
   if (asked < 2 || isHeldUp(levels, 1)) return end();
-  const { levels: inner, control } = await ground.unpack(key, known, Math.min(asked, 4));
-  levels.push(...inner);
-  if (asked < 5 || isHeldUp(levels, 4)) return end(control);
-  levels.push(await onLevel(5, ground, () => judgeTrends(ground, key, known)));
-  return end(control);
+  const judgeData = (): Promise<Level> => onLevel(5, ground, () => judgeTrends(ground, key, known));
+  // Before anything is started on the data: the app is put in place and started in one go.
+  const trends = asked > 5 ? await judgeData() : undefined;
+  const upTo = trends?.verdict === 'passed' ? asked : Math.min(asked, 4);
+  const { levels: inner, ...more } = await ground.unpack(key, known, upTo);
+  levels.push(...inner.filter(({ level }) => level < 5));
+  if (asked < 5 || isHeldUp(levels, 4)) return end(more);
+  levels.push(trends ?? (await judgeData()), ...inner.filter(({ level }) => level > 5));
+  return end(more);
 }
 
 /** Whether a level is not there, or not passed. */
@@ -159,6 +211,7 @@ async function findVerified(
 
 export const passed = (evidence: string): Found => ({ verdict: 'passed', evidence });
 export const failed = (evidence: string): Found => ({ verdict: 'failed', evidence });
+export const unable = (evidence: string): Found => ({ verdict: 'could-not-run', evidence });
 
 /** Plays one level, tells it, and takes its time; what breaks on the way says nothing about the backup. */
 export async function onLevel(

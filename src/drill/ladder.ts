@@ -41,6 +41,14 @@ export interface Climb {
   readonly levels: readonly Level[];
   /** What became of a copy that was damaged on purpose; undefined where nothing was unpacked. */
   readonly control?: Control;
+  /** What bringing it back took, where that was done and not only tried. */
+  readonly phases?: readonly Phase[];
+}
+
+/** A part of the time that bringing the app back takes. */
+export interface Phase {
+  readonly name: string;
+  readonly ms: number;
 }
 
 export type Control = 'refused' | 'passed' | 'could-not-run';

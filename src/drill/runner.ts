@@ -8,7 +8,7 @@ import { inBytes, inSeconds, say } from '../action/log.ts';
 import { tryThrice } from '../action/tries.ts';
 import type { Bucket } from '../aws/bucket.ts';
 import type { Manifest } from '../backup/manifest.ts';
-import { type Found, failed, onLevel, passed, type Unpack, type Unpacked } from './climb.ts';
+import { type Found, failed, onLevel, passed, type Unpack, type Unpacked, unable } from './climb.ts';
 import type { Control, Level } from './ladder.ts';
 import { verifyScript } from './script.ts';
 
@@ -134,8 +134,6 @@ async function unready(bench: Bench, key: string, manifest: Manifest): Promise<F
   if (code !== 0) return unable(`The manifest could not be judged: ${text}`);
   return text === '' ? undefined : failed(`Its manifest is not as it should be: ${text}.`);
 }
-
-const unable = (evidence: string): Found => ({ verdict: 'could-not-run', evidence });
 
 /**
  * Levels 3 and 4, begun as soon as the databases lie here: their digests are still being made, and integrity_check, the longest

@@ -2,7 +2,16 @@ import { sentenceOf } from '../action/errors.ts';
 import type { Outcome } from '../action/outcomes.ts';
 import { type Result, resultOf } from '../action/result.ts';
 import type { Drilled } from './climb.ts';
-import { type Climb, type Conclusion, conclude, decisive, ladder, reached, restores } from './ladder.ts';
+import {
+  type Climb,
+  type Conclusion,
+  conclude,
+  decisive,
+  type Level,
+  ladder,
+  reached,
+  restores,
+} from './ladder.ts';
 
 /** What a drill comes to. */
 export interface DrillVerdict {
@@ -31,6 +40,8 @@ export function judgeDrill(drilled: Drilled, asked: Asked): DrillVerdict {
     return bad({ sentence, todo, level: 0, app });
   }
   const conclusion = conclude(newest, level);
+  const decided = decisive(newest);
+  if (decided?.level === 8) return judgeOlder(newest, decided, asked);
   if (conclusion === 'backup-bad') return judgeBad(drilled, newest, asked);
   const [outcome, sentence] = {
     verified: [
@@ -58,6 +69,22 @@ function judgeBad(drilled: Drilled, newest: Climb, { app, environment }: Asked):
   return bad({ sentence, todo, level: decisive(newest)?.level ?? 0, app });
 }
 
+/** The newest restores, and an older one does not, or could not be tried. */
+function judgeOlder(newest: Climb, { verdict, evidence }: Level, { app, environment }: Asked): DrillVerdict {
+  const known = `The newest backup of ${app} in ${environment}, ${newest.key}, was restored, and the app answered on it.`;
+  const why = `Level 8 (${ladder[8]}) ${words[verdict]}: ${sentenceOf(evidence)}`;
+  const sentence = `${known} ${why}`;
+  const level = 8;
+  if (verdict === 'failed') {
+    const todo = `To restore now, take ${newest.key}. Find out what is wrong with the older one, and whether others have it.`;
+    return bad({ sentence, todo, level, app });
+  }
+  const reason = 'drill-could-not-run';
+  const todo =
+    'Nothing is known to be bad. Mend what the sentence names, or ask for level 7; then drill again.';
+  return { conclusion: reason, level, result: resultOf({ outcome: 'unknown', reason, sentence, todo, app }) };
+}
+
 interface Bad {
   readonly sentence: string;
   readonly todo: string;
@@ -70,13 +97,15 @@ function bad({ level, ...told }: Bad): DrillVerdict {
   return { conclusion, level, result: resultOf({ outcome: 'failed', reason: conclusion, ...told }) };
 }
 
+const words = { passed: 'passed', failed: 'failed', 'could-not-run': 'could not run' } as const;
+
 const caveat = (level: number): string => (level < restores ? ' It was not unpacked and read whole.' : '');
 
 function tell(climb: Climb): string {
   const decided = decisive(climb);
   if (decided) {
-    const what = decided.verdict === 'failed' ? 'failed' : 'could not run';
-    return `Level ${decided.level} (${ladder[decided.level]}) ${what}: ${sentenceOf(decided.evidence)}`;
+    const { level, verdict, evidence } = decided;
+    return `Level ${level} (${ladder[level]}) ${words[verdict]}: ${sentenceOf(evidence)}`;
   }
   return climb.control === undefined || climb.control === 'could-not-run'
     ? 'No copy could be damaged on purpose, to see that it is refused.'

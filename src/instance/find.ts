@@ -155,6 +155,11 @@ function isOlder(version: string, than: string): boolean {
   return at >= 0 && !((own?.[at] ?? Number.NaN) > (other?.[at] ?? 0));
 }
 
+/** What SSM knows of one agent, be it there yet or not. */
+export async function readAgent(ssm: SSMClient, id: string): Promise<Agent> {
+  return (await readAgents(ssm, [id])).get(id) ?? unregistered;
+}
+
 /** A command, and a filter of DescribeInstanceInformation, take so many instances; a page gives so many. */
 const atOnce = 50;
 

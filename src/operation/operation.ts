@@ -79,8 +79,11 @@ export interface Work {
   readonly checks: readonly { readonly path: string }[];
 }
 
+/** Of an operation, what one must know to open its account. */
+export type Account = Pick<Operation, 'region' | 'roleArn' | 'run' | 'attempt' | 'bucket'>;
+
 /** Opens the account, with credentials of the operation's role that stay in this process. */
-export function connect(operation: Operation): Services {
+export function connect(operation: Account): Services {
   const { region, roleArn, run, attempt } = operation;
   const account = /:iam::(\d{12}):/.exec(roleArn ?? '')?.[1];
   if (account) mask(account);

@@ -1,17 +1,7 @@
-import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { zstdCompressSync } from 'node:zlib';
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { callerRepository } from '../../rehearsal/cloud/caller.ts';
 import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
@@ -19,11 +9,10 @@ import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
 import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { run } from '../../rehearsal/ground/run.ts';
 import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
 import { holdersIn } from '../../rehearsal/policies/foundation.ts';
 import { Job, type Step } from '../../rehearsal/runner/step.ts';
-import { compactTime } from '../../src/aws/time.ts';
+import { type Backup, Backups, type Damage } from './backups.ts';
 
 // Through the bundle, on backups that were made bad on purpose: which level finds what, and who hears of it.
 
@@ -35,6 +24,7 @@ let job: Job;
 let s3: S3Client;
 let folder: string;
 let work: string;
+let backups: Backups;
 
 beforeAll(async () => {
   cloud = await startCloud({ name });
@@ -43,6 +33,7 @@ beforeAll(async () => {
   await provision(cloud, { app, environment, folder, repository });
   job = await Job.open(cloud, repository, 'verify-backup.yml');
   s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
+  backups = new Backups({ s3, Bucket, app, environment, work });
 }, 120_000);
 
 afterAll(async () => {
@@ -59,103 +50,13 @@ function drill(inputs: Record<string, string> = {}): Promise<Step> {
   return job.run('verify-backup', { ...given, 'github-token': 'ghs_x', ...inputs });
 }
 
-interface Backup {
-  readonly key: string;
-  readonly manifest: Manifest;
-}
-
-interface Database {
-  object: string;
-  schema: string;
-  tables: Record<string, number>;
-  raw: Bytes;
-  packed: Bytes;
-  [more: string]: unknown;
-}
-
-interface Bytes {
-  size: number;
-  sha256: string;
-}
-
-interface Manifest {
-  databases: [Database];
-  ended: number;
-  [more: string]: unknown;
-}
-
-/** How a backup is made bad: its rows, its bytes before and after they are packed, its manifest, and what is stored of it. */
-interface Damage {
-  readonly sql?: string;
-  readonly raw?: (bytes: Buffer) => Buffer;
-  readonly packed?: (bytes: Buffer) => Buffer;
-  readonly manifest?: (manifest: Manifest) => void;
-  readonly stored?: (bytes: Buffer) => Buffer | undefined;
-}
-
-const bytesOf = (bytes: Buffer): Bytes => ({
-  size: bytes.length,
-  sha256: createHash('sha256').update(bytes).digest('hex'),
-});
-
-let made = 0;
-
-/** Stores a backup as a host does, the newest of all; what is not damaged about it is right. */
-async function backUp({ sql = '', ...damage }: Damage = {}): Promise<Backup> {
-  // S3 tells whole seconds, and the newest is the one it took last.
-  await sleep(1_100);
-  made += 1;
-  const file = join(work, `${made}.db`);
-  const database = new DatabaseSync(file);
-  database.exec(`CREATE TABLE visits (name); CREATE TABLE people (id INTEGER PRIMARY KEY, mail);
-    INSERT INTO people (mail) VALUES ('ada@example.com'), ('grace@example.com');
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${3000 + made})
-      INSERT INTO visits SELECT 'visit ' || i FROM n; ${sql}`);
-  const numberOf = (query: string): number => Number(Object.values(database.prepare(query).get() ?? {})[0]);
-  const names = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
-  const tables = Object.fromEntries(
-    names.map(({ name: table }) => [String(table), numberOf(`SELECT count(*) FROM "${table}"`)]),
-  );
-  const [pages, page_size] = [numberOf('PRAGMA page_count'), numberOf('PRAGMA page_size')];
-  database.close();
-  const asked = 'SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY sql; PRAGMA user_version;';
-  const schema = bytesOf(Buffer.from(await run(['sqlite3', file, asked]))).sha256;
-  const raw = (damage.raw ?? same)(await readFile(file));
-  const packed = (damage.packed ?? same)(zstdCompressSync(raw));
-  const now = Date.now();
-  const operation = `42-${made}-1-backup-${environment}`;
-  const manifest: Manifest = {
-    ...{ schema: 1, app, environment, tier: 'daily', operation, instance: 'i-0123456789abcdef0' },
-    ...{ release: 'f'.repeat(64), commit: 'c'.repeat(40), started: now, copied: now, ended: now },
-    ...{ understudy: 1, sqlite: '3.40.1', files: null, code: null, hold_ms: 3, phases: [] },
-    release_description: { data: { include: [] } },
-    databases: [
-      {
-        ...{ name: 'visits.db', object: 'database-0.sqlite.zst', journal_mode: 'delete', page_size, pages },
-        ...{ user_version: 0, schema, tables, newest: {}, foreign_key_violations: 0 },
-        ...{ raw: bytesOf(raw), packed: bytesOf(packed) },
-      },
-    ],
-  };
-  damage.manifest?.(manifest);
-  const prefix = `backups/${app}/${environment}/daily/${compactTime(now)}-${operation}/`;
-  const bytes = (damage.stored ?? same)(packed);
-  if (bytes) await put(`${prefix}database-0.sqlite.zst`, bytes);
-  await put(`${prefix}manifest.json`, Buffer.from(JSON.stringify(manifest)));
-  return { key: `${prefix}manifest.json`, manifest };
-}
-
-const same = (bytes: Buffer): Buffer => bytes;
+const backUp = (damage?: Damage): Promise<Backup> => backups.make(damage);
 
 /** A byte of a page in the middle, other than it was. */
 function flip(bytes: Buffer, at = 4096 * 3): Buffer {
   const copy = Buffer.from(bytes);
   copy.writeUInt8(copy.readUInt8(at) ^ 0xff, at);
   return copy;
-}
-
-async function put(Key: string, Body: Buffer): Promise<void> {
-  await s3.send(new PutObjectCommand({ Bucket, Key, Body, ChecksumAlgorithm: 'SHA256' }));
 }
 
 async function keysBelow(Prefix: string): Promise<string[]> {
@@ -371,16 +272,13 @@ describe('a drill, night after night', () => {
   }, 90_000);
 
   test.each([
-    [{ level: '6' }, 'Level 6 (the restore script put it back on an instance of its own) is not built yet'],
-    [
-      { level: '2', where: 'drill-host' },
-      'A drill on an instance of its own (where: drill-host) is not built yet',
-    ],
+    [{ level: '6' }, 'Level 6 (the restore script put it back on an instance of its own) needs an instance'],
+    [{ level: '2', where: 'drill-host' }, 'input image: It is missing'],
   ])(
-    'is refused for what is not built yet: %j',
+    'is refused for what cannot be reached so: %j',
     async (inputs, why) => {
       const step = await drill(inputs);
-      expect(toldBy(step)).toMatchObject({ result: 'refused', reason: 'drill-could-not-run' });
+      expect(toldBy(step)).toMatchObject({ result: 'refused', reason: 'bad-input' });
       expect(toldBy(step).sentence).toContain(why);
       expect(step.outputs['receipt']).toBeUndefined();
       expect(await issuesOf('drill-could-not-run')).toMatchObject([{ state: 'open' }]);

@@ -31,7 +31,7 @@ async function drill(bucket: MemoryBucket, change: Partial<Ground> = {}): Promis
   const listed = await listBackups(bucket, 'isso', 'staging');
   const ground = {
     ...{ bucket, ...place, asked: 5, promiseMs: 36 * hour, staleMs: 30 * 24 * hour, accept: false },
-    ...{ unpack: unpackerOf(), signal: new AbortController().signal, ...change },
+    ...{ unpack: unpackerOf(), signal: new AbortController().signal, seed: 'acme/isso 4242', ...change },
   };
   return proveNewest(ground, listed);
 }
@@ -153,6 +153,92 @@ describe('a drill', () => {
       [0, 1, 2, 3].map((level) => `${level} passed`),
     );
     expect(verdictOf(await drill(bucket, { asked: 1 }), 1).result.sentence).toContain('not unpacked');
+  });
+});
+
+describe('a drill on a host of its own', () => {
+  /** A host on which the app of these comes up, and of no other. */
+  const hostOf =
+    (...well: readonly string[]): Ground['unpack'] =>
+    async (key, _, upTo) => ({
+      levels: [2, 3, 4, 6, 7]
+        .filter((level) => level <= Math.max(upTo, 4))
+        .map((level) => (level < 7 || well.includes(key) ? good(level) : { ...good(7), verdict: 'failed' })),
+      control: 'refused',
+      phases: [{ name: 'launch', ms: 90_000 }],
+    });
+
+  test('comes to level 7, in order, and tells what bringing it back took', async () => {
+    const bucket = new MemoryBucket();
+    const newest = backUp(bucket, 0);
+    const drilled = await drill(bucket, { asked: 7, unpack: hostOf(newest) });
+    expect(levelsOf(drilled)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((level) => `${level} passed`));
+    expect(drilled.newest?.phases).toEqual([{ name: 'launch', ms: 90_000 }]);
+    expect(verdictOf(drilled, 7).result.result).toBe('done');
+  });
+
+  test('does not start an app on data that is odd', async () => {
+    const bucket = new MemoryBucket();
+    const newest = backUp(bucket, 0, { databases: [] });
+    const asked: number[] = [];
+    const unpack: Ground['unpack'] = (key, manifest, upTo) => {
+      asked.push(upTo);
+      return hostOf(newest)(key, manifest, upTo);
+    };
+    const before = manifestOf({ operation: '42-99-1-backup-staging' }, night(-1));
+    await keepProven(bucket, store(bucket, before, night(-1)), before);
+    const drilled = await drill(bucket, { asked: 7, unpack });
+    expect(levelsOf(drilled)?.slice(-2)).toEqual(['4 passed', '5 failed']);
+    expect(asked[0]).toBe(4);
+  });
+
+  test('on which the app does not come up is of a bad backup, and the newest on which it does is found', async () => {
+    const bucket = new MemoryBucket();
+    const older = backUp(bucket, 1);
+    const newest = backUp(bucket, 0);
+    const drilled = await drill(bucket, { asked: 8, unpack: hostOf(older) });
+    expect(drilled).toMatchObject({ newest: { key: newest }, restorable: { key: older } });
+    expect(verdictOf(drilled, 8)).toMatchObject({ conclusion: 'backup-bad', level: 7 });
+  });
+
+  test('proves one of the older ones too, the same for the same run', async () => {
+    const bucket = new MemoryBucket();
+    const keys = Array.from({ length: 6 }, (_, ago) => backUp(bucket, 5 - ago));
+    const unpack = hostOf(...keys);
+    const chosen = async (seed: string): Promise<string> => {
+      const drilled = await drill(bucket, { asked: 8, unpack, seed });
+      expect(verdictOf(drilled, 8).conclusion).toBe('verified');
+      return drilled.newest?.levels.at(-1)?.evidence ?? '';
+    };
+    const once = await chosen('acme/isso 1');
+    expect(await chosen('acme/isso 1')).toBe(once);
+    expect(keys.slice(0, -1).some((key) => once.includes(key))).toBe(true);
+    const others = await Promise.all([2, 3, 4, 5, 6, 7].map((run) => chosen(`acme/isso ${run}`)));
+    expect(new Set(others).size).toBeGreaterThan(1);
+  });
+
+  test('whose older one does not come up says so, and that the newest restores', async () => {
+    const bucket = new MemoryBucket();
+    const older = backUp(bucket, 1);
+    const newest = backUp(bucket, 0);
+    const drilled = await drill(bucket, { asked: 8, unpack: hostOf(newest) });
+    expect(drilled).toMatchObject({ restorable: { key: newest }, older: [] });
+    const { conclusion, level, result } = verdictOf(drilled, 8);
+    expect([conclusion, level]).toEqual(['backup-bad', 8]);
+    expect(result.sentence).toContain(`${newest}, was restored, and the app answered on it. Level 8 (`);
+    expect(result.sentence).toContain(older);
+    expect(result.todo).toContain(`take ${newest}`);
+  });
+
+  test('is not green at level 8 where there is no older one, and says what to ask for', async () => {
+    const bucket = new MemoryBucket();
+    const newest = backUp(bucket, 0);
+    const drilled = await drill(bucket, { asked: 8, unpack: hostOf(newest) });
+    expect(drilled.restorable?.key).toBe(newest);
+    const { conclusion, result } = verdictOf(drilled, 8);
+    expect(conclusion).toBe('drill-could-not-run');
+    expect(result).toMatchObject({ result: 'unknown' });
+    expect(result.sentence).toContain('ask for level 7 until there are two');
   });
 });
 
