@@ -13,14 +13,14 @@ export const deaths: readonly DataFault[] = [
   { name: 'kill -9 of the operation', points, strike: kill('KILL'), expected: afterDeath },
   {
     name: 'kill -9 of its script alone',
-    sampled: true,
+    sampled: ['restore'],
     points: (operation) => eachStep(operation, operation === 'backup' ? 'upload' : 'fetch'),
     strike: kill('KILL', 'main'),
     expected: afterDeath,
   },
   {
     name: 'a reboot',
-    sampled: true,
+    sampled: ['backup', 'restore'],
     points: (operation) => eachStep(operation, 'copy'),
     strike: reboot,
     expected: afterDeath,
@@ -35,7 +35,6 @@ export const deaths: readonly DataFault[] = [
   },
   {
     name: 'kill -9 of the watcher',
-    sampled: true,
     points: () => [eachInTurn],
     strike: async (struck) => {
       const { host, operation, again } = struck;

@@ -226,7 +226,7 @@ const cuts: readonly DataFault[] = [5, 100].flatMap((seconds): DataFault[] => [
     points: only('backup'),
     arrange: noise,
     meanwhile: cutIn(seconds),
-    sampled: seconds === 5,
+    sampled: seconds === 5 ? ['backup'] : [],
     look: async (stage, told) => {
       const journal = `${state}/operations/${told['operation']}/journal.jsonl`;
       const tries = await stage.host.shell(`grep -c '"fact":"put","value":"files.tar' ${journal}`);

@@ -20,4 +20,6 @@ export const dataPlaces: readonly DataPlace[] = operations.flatMap((operation) =
 );
 
 /** What every `npm test` plays. */
-export const dataSample = dataPlaces.filter(({ fault, first }) => first && fault.sampled);
+export const dataSample = dataPlaces.filter(
+  ({ operation, fault, first }) => first && fault.sampled?.includes(operation),
+);

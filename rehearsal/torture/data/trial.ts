@@ -51,8 +51,8 @@ export interface DataFault {
   readonly parameters?: Parameters;
   /** The fault takes the machine or its network away for a while, so that nobody is there to answer. */
   readonly machineGoes?: true;
-  /** Played by `npm test` as well, at its first point: what its other tests of backups and restores do not play. */
-  readonly sampled?: boolean;
+  /** Where `npm test` plays it as well, at its first point: what its other tests of backups and restores do not play. */
+  readonly sampled?: readonly Operation[];
 }
 
 /** What became of one fault at one point. */
