@@ -32,8 +32,7 @@ describe('S3', () => {
   const database = '*/database-0.sqlite.zst';
   const manifest = '*/manifest.json';
 
-  // Waits grow from 1 s to 16 s, for 15 minutes: a minute of them would make this test a minute longer, and no other.
-  // Waits grow from 1 s to 16 s, for 15 minutes: a minute of them would make this test a minute longer, and no other.
+  // A whole minute of 503 is a row of docs/torture-backup.md.
   test.each([
     ['answers 503 again and again, and stores the manifest without a word', 'throttle', 3, 'lost'],
     ['stores an object without a word, and answers 500 to the manifest', 'lost', 1, 'error'],

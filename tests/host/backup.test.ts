@@ -59,7 +59,7 @@ os.makedirs('uploads/of users/tmp')
 for name in ['uploads/of users/a\\u00e9 "1".txt', 'uploads/of users/tmp/no', 'uploads/no.db-wal', 'logs']:
     open(name, 'w').write('text')
 make('uploads/no.db', 'CREATE TABLE t (x)')`);
-    // 500 MB would take the test's time for nothing else: 64 MiB are far beyond any checkpoint, and nobody makes one.
+    // 64 MiB are far beyond any checkpoint, and nobody makes one; 500 are a row of docs/torture-backup.md.
     await host.shell(`systemd-run --quiet --unit=holder --uid=shop --working-directory=${shared} python3 -c "
 import sqlite3, time
 connection = sqlite3.connect('wal.db')
