@@ -122,6 +122,7 @@ describe('what was called meanwhile', () => {
       new Set([
         ...apps.flatMap((app) => [`role/${app}-staging-ci`, `role/${app}-staging-host`]),
         'role/chatmrpt-staging-drill',
+        'role/chatmrpt-staging-drill-host',
       ]),
     );
     expect(await findDeniedCalls(judged, holders)).toEqual([]);

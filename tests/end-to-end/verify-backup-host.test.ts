@@ -260,10 +260,12 @@ describe('a drill host', () => {
   });
 });
 
-test('the role of drills may do all that they did', async () => {
-  const calls = readCalls(join(cloud.state, 'calls.jsonl')).filter(
-    ({ principal }) => principal === `role/${app}-${environment}-drill`,
+test('the roles of drills and of their hosts may do all that they did', async () => {
+  const own = `role/${app}-${environment}-drill`;
+  const calls = readCalls(join(cloud.state, 'calls.jsonl')).filter(({ principal }) =>
+    principal.startsWith(own),
   );
+  expect(new Set(calls.map(({ principal }) => principal))).toContain(`${own}-host`);
   expect(calls.map(({ action }) => action)).toEqual(expect.arrayContaining(['CreateStack', 'DeleteStack']));
   expect(calls.map(({ action }) => action)).not.toContain('RunInstances');
   const workflow = `understudy-actions/understudy/.github/workflows/verify-backup.yml@${'0'.repeat(40)}`;
