@@ -42,7 +42,7 @@ export const drill: Row = {
     return [
       atMost(ratioOfPairs(own, byHand), 0.7, times, {
         name: 'levels 2 to 4 of 500 MB, against download, unzstd, sha256sum and integrity_check one after the other',
-        note: `on the machine of the job, from the local S3, ${rounds} in turn, median of the ratios. Ours takes two digests, foreign keys, schema and rows besides; in seconds: ${drills[0]?.told}. The download is the fastest there is, by curl from a URL that is signed already; with \`aws s3 cp\` in its place it is ${times(ratioOfPairs(own, byCli))}`,
+        note: `on the machine of the job, from the local S3, ${rounds} in turn, median of the ratios. Ours takes two digests, foreign keys, schema and rows besides; in seconds: ${drills[0]?.told}. The download is the fastest there is, by curl from a URL that is signed already; with \`aws s3 cp\` in its place, which fetches in parts, each of which costs the local S3 the whole object, it is ${times(ratioOfPairs(own, byCli))}`,
         bars: [
           ours('levels 2 to 4', median(own), seconds(median(own))),
           peer('curl, unzstd, sha256sum, check', median(byHand), seconds(median(byHand))),

@@ -591,7 +591,7 @@ unpack_whole() {
 unpack_database() {
   local codes=(0 0)
   unpack_whole "$1" 2>"$3/unpack" |
-    "\${verify_as[@]}" dd of="$4" bs=1M count="$(($2 + 1))" iflag=fullblock,count_bytes status=none || codes=("\${PIPESTATUS[@]}")
+    "\${verify_as[@]}" dd of="$4" bs=128K count="$(($2 + 1))" iflag=fullblock,count_bytes status=none || codes=("\${PIPESTATUS[@]}")
   keep_codes "$3" "\${codes[@]}"
 }
 
@@ -648,7 +648,7 @@ count_violations() {
 is_sound() {
   local told code=0 size pages page_size tables beside violations known
   "\${verify_as[@]}" test -r "$2" || { echo 'its copy cannot be read' && return 2; }
-  exec {beside}< <(renice --priority 10 --pid "$BASHPID" >/dev/null 2>&1 || true; count_violations "$2")
+  exec {beside}< <(count_violations "$2")
   told=$(ask_copy "$2" 'PRAGMA integrity_check(1);') || code=$?
   ((code == 0)) || { echo "integrity_check ended with code $code: \${told:0:300}" && return "$(blame "$code")"; }
   [[ $told == ok ]] || { echo "integrity_check says: \${told:0:300}" && return 1; }
