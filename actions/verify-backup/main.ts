@@ -7,7 +7,7 @@ import { requireBucket } from '../../src/aws/require-bucket.ts';
 import { listBackups } from '../../src/backup/place.ts';
 import { openConfig } from '../../src/config/parse.ts';
 import { proveNewest } from '../../src/drill/climb.ts';
-import { removeLodge } from '../../src/drill/lodging.ts';
+import { removeDrillHost } from '../../src/drill/launch.ts';
 import { judgeDrill } from '../../src/drill/verdict.ts';
 import { openGitHub } from '../../src/github/github.ts';
 import { openIssues } from '../../src/github/issues.ts';
@@ -25,7 +25,7 @@ export function main(signal: AbortSignal): Promise<Result> {
 /** Removes what a drill that was cut off left: of the data here, and in AWS. */
 export async function post(): Promise<void> {
   await removeScratch();
-  await removeLodge();
+  await removeDrillHost();
 }
 
 async function drill(report: Report, signal: AbortSignal): Promise<Result> {

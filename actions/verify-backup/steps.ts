@@ -17,7 +17,7 @@ import type { Drilled, Ground, Unpack } from '../../src/drill/climb.ts';
 import { restoreOnHost } from '../../src/drill/host.ts';
 import { type News, tellIssues } from '../../src/drill/issues.ts';
 import { reached, restores } from '../../src/drill/ladder.ts';
-import { lodging } from '../../src/drill/lodging.ts';
+import { withDrillHost } from '../../src/drill/launch.ts';
 import { keepProven } from '../../src/drill/proven.ts';
 import { type DrillReceipt, readDrills, writeDrill } from '../../src/drill/receipt.ts';
 import { unpackHere } from '../../src/drill/runner.ts';
@@ -80,7 +80,7 @@ async function onDrillHost<Value>(
     if (report.instances.length === 0) report.instances = [told];
   };
   const stage = { services, operation, backups: bucket, config, excerpts, signal, onTold };
-  return lodging({ services, operation, backups, image, signal }, (launch) =>
+  return withDrillHost({ services, operation, backups, image, signal }, (launch) =>
     prove(groundOf(place, restoreOnHost({ ...stage, launch }))),
   );
 }

@@ -13,7 +13,7 @@ import { sendToFleet } from '../operation/send.ts';
 import type { Told } from '../operation/summary.ts';
 import type { Unpack, Unpacked } from './climb.ts';
 import type { Phase } from './ladder.ts';
-import type { DrillHost } from './lodging.ts';
+import type { DrillHost } from './launch.ts';
 import { couldNotRun, type Hindrance, readProof } from './proof.ts';
 
 /** The environment of every drill host, which no environment of understudy.yml may be called. */

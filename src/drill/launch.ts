@@ -20,7 +20,7 @@ const removeLimitMs = 15 * 60_000;
 const postLimitMs = 4 * 60_000;
 
 /** The stack of one drill, as main leaves it for post: all that the drill has in AWS, so that nothing stays by halves. */
-const lodge = z.object({
+const drillStack = z.object({
   account: z.object({
     ...{ region: z.string(), roleArn: z.exactOptional(z.string()), bucket: z.string() },
     ...{ run: z.string(), attempt: z.number() },
@@ -30,7 +30,7 @@ const lodge = z.object({
   ends: z.string(),
 });
 
-type Lodge = z.infer<typeof lodge>;
+type DrillStack = z.infer<typeof drillStack>;
 
 interface Wish {
   readonly services: Services;
@@ -51,13 +51,13 @@ export interface DrillHost {
 
 /**
  * Does a piece of work that may need a drill host: it is launched when it is first asked for, and gone afterwards, however
- * the work ended. After a cancel, for which GitHub gives seconds, post sees to it: `removeLodge`.
+ * the work ended. After a cancel, for which GitHub gives seconds, post sees to it: `removeDrillHost`.
  */
-export async function lodging<Value>(
+export async function withDrillHost<Value>(
   wish: Wish,
   work: (launch: () => Promise<DrillHost>) => Promise<Value>,
 ): Promise<Value> {
-  const chosen = lodgeOf(wish.operation, wish.services.bucket.now());
+  const chosen = stackOf(wish.operation, wish.services.bucket.now());
   let host: Promise<DrillHost> | undefined;
   const launch = (): Promise<DrillHost> => {
     host ??= takeHost(wish, chosen);
@@ -73,28 +73,28 @@ export async function lodging<Value>(
 }
 
 /** Removes what main left, because it was cancelled or died, with credentials that are taken afresh. */
-export async function removeLodge(): Promise<void> {
+export async function removeDrillHost(): Promise<void> {
   const text = state.stack.read();
   if (text === '') return;
-  const left = lodge.parse(JSON.parse(text));
+  const left = drillStack.parse(JSON.parse(text));
   await phase('Remove the drill host', () => remove(connect(left.account), left, postLimitMs));
 }
 
-function lodgeOf(operation: Operation, now: number): Lodge {
+function stackOf(operation: Operation, now: number): DrillStack {
   const { app, environment, region, roleArn, run, attempt, bucket } = operation;
   const account: Account = { region, run, attempt, bucket, ...(roleArn !== undefined && { roleArn }) };
   const ends = new Date(now + lifeMs).toISOString().slice(0, 19);
   return { account, stack: `${app}-${environment}-drill-host-${run}-${attempt}`, ends };
 }
 
-async function takeHost(wish: Wish, chosen: Lodge): Promise<DrillHost> {
+async function takeHost(wish: Wish, chosen: DrillStack): Promise<DrillHost> {
   const { services, signal } = wish;
   const { clients, sleep, now } = services;
   const started = now();
   const order = await orderOf(wish, chosen);
   signal.throwIfAborted();
   state.stack.save(JSON.stringify(chosen));
-  const client = stacksOf(clients);
+  const client = cloudFormationOf(clients);
   const stack = await createStack(client, order).catch((error: unknown) => {
     throw notTaken(error, wish);
   });
@@ -107,7 +107,7 @@ async function takeHost(wish: Wish, chosen: Lodge): Promise<DrillHost> {
   return { instance, launchMs };
 }
 
-function stacksOf(clients: Clients): CloudFormationClient {
+function cloudFormationOf(clients: Clients): CloudFormationClient {
   const client = new CloudFormationClient(settingsBeside(clients));
   tellRefusals(client);
   return client;
@@ -115,7 +115,7 @@ function stacksOf(clients: Clients): CloudFormationClient {
 
 async function orderOf(
   { services, operation, backups, image }: Wish,
-  { stack, ends }: Lodge,
+  { stack, ends }: DrillStack,
 ): Promise<StackOrder> {
   const { app, environment, id, region, bucket, roleArn } = operation;
   const [, partition = '', account = ''] =
@@ -162,12 +162,12 @@ async function awaitAgent({ services, signal }: Wish, instance: string): Promise
 /** Never throws: the verdict stands whatever becomes of the host, and a warning says what to do. */
 async function remove(
   { clients, sleep, now }: Services,
-  { stack, ends }: Lodge,
+  { stack, ends }: DrillStack,
   limitMs: number,
 ): Promise<void> {
   let why: string | undefined;
   try {
-    why = await removeStack({ client: stacksOf(clients), sleep, now }, stack, limitMs);
+    why = await removeStack({ client: cloudFormationOf(clients), sleep, now }, stack, limitMs);
   } catch (error) {
     why = messageOf(error);
   }
