@@ -21,7 +21,7 @@ PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL;
 /** Sees to it that the app of the bench has a database of 500 MB, in WAL mode, and no other. */
 export async function takeBigDatabase(grounds: Grounds): Promise<void> {
   await grounds.take({ switch: 'overlap', loadSeconds: 0, database: 'big.db' });
-  if ((await grounds.shell(`test -s ${path} && echo there || true`)) === 'there') {
+  if ((await grounds.shell(`if [ -s ${path} ]; then echo there; fi`)) === 'there') {
     await setJournal(grounds, 'wal');
     return;
   }

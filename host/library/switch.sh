@@ -9,21 +9,20 @@ stop_units() { # in this order: a socket before its service, or a waiting reques
 }
 
 stop_release() {
-  local door waker=''
+  local door='' waker
   if has_socket; then
-    # By a name of our own for its probe, which goes with the probe's socket.
+    # By a name of our own for its probe, which goes with the probe's socket; one that is not up has none.
     door=$(probe_path "$app@$1.service")
-    if ln -f "$door" "$door.last" 2>/dev/null; then
-      stop_units "$app-probe@$1.socket"
-      as_user "$(setting user)" "$installed/wake" "$door.last" >/dev/null 2>&1 &
-      waker=$!
-    else
-      stop_units "$app-probe@$1.socket"
-    fi
+    ln -f "$door" "$door.last" 2>/dev/null || door=''
+    stop_units "$app-probe@$1.socket"
+  fi
+  if [[ -n $door ]]; then
+    as_user "$(setting user)" "$installed/wake" "$door.last" >/dev/null 2>&1 &
+    waker=$!
   fi
   stop_units "$app@$1.service"
-  if [[ -n $waker ]]; then
-    kill "$waker" 2>/dev/null || true
+  if [[ -n $door ]]; then
+    kill "$waker" 2>/dev/null || true # it has ended by itself, for nobody listens any more
     rm -f "$door.last"
   fi
 }

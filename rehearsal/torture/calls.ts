@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { type Case, matrix } from '../../tests/end-to-end/faults/cases.ts';
 import { play, type Row } from '../../tests/end-to-end/faults/play.ts';
 import { Staging } from '../../tests/end-to-end/faults/staging.ts';
-import { startCloud, stopCloud } from '../cloud/cloud.ts';
+import { startCloud } from '../cloud/cloud.ts';
 import { repositoryFolder } from '../ground/places.ts';
 import { describeMachine } from '../ground/this-machine.ts';
+import { playToTheEnd } from './session.ts';
 
 const file = join(repositoryFolder, 'docs', 'torture-calls.md');
 
@@ -20,21 +21,14 @@ const began = new Date();
 const rows = new Map<Case, Row>();
 
 /** Whether all cases were played and are as they must be; `stopped` rejects when `stop` is aborted. */
-export async function tortureCalls(stop: AbortSignal, stopped: Promise<never>): Promise<boolean> {
+export function tortureCalls(stop: AbortSignal, stopped: Promise<never>): Promise<boolean> {
   const waiting = matrix.values();
-  try {
-    await Promise.race([Promise.all(lanes.map((lane) => playOn(lane, waiting, stop))), stopped]);
-  } catch (error) {
-    console.error(`\nThe calls ended early: ${error instanceof Error ? error.message : error}`);
-  } finally {
-    console.log('Cleaning up …');
-    await Promise.all(lanes.map((lane) => stopCloud(lane)));
-  }
-  if (rows.size > 0) await writeTable();
-  return rows.size === matrix.length && failed().length === 0;
+  const play = () => Promise.all(lanes.map((lane) => playOn(lane, waiting, stop)));
+  return playToTheEnd({
+    ...{ what: 'The calls', clouds: lanes, places: matrix, rows, play, stopped },
+    write: writeTable,
+  });
 }
-
-const failed = (): Row[] => [...rows.values()].filter(({ problems }) => problems.length > 0);
 
 async function playOn(name: string, waiting: Iterator<Case>, stop: AbortSignal): Promise<void> {
   const staging = await Staging.open(await startCloud({ name }));
@@ -56,10 +50,9 @@ function tell({ name, told, again, problems }: Row): void {
   for (const problem of problems) console.log(`    ${problem}`);
 }
 
-async function writeTable(): Promise<void> {
+async function writeTable(played: readonly Row[]): Promise<void> {
   const minutes = Math.round((Date.now() - began.getTime()) / 60_000);
-  const bad = failed();
-  const played = matrix.flatMap((one) => rows.get(one) ?? []);
+  const bad = played.filter(({ problems }) => problems.length > 0);
   const lines = [
     '# Calls that go wrong',
     '',

@@ -6,13 +6,14 @@
  *     npm run torture -- calls          only the calls: see calls.ts
  *     npm run torture -- backup FAULT…  only backups, or those rows of them; `restore` likewise: see data/main.ts
  */
-import { type Cloud, startCloud, stopCloud } from '../cloud/cloud.ts';
+import { type Cloud, startCloud } from '../cloud/cloud.ts';
 import { untilStopped } from '../ground/stop.ts';
 import { tortureCalls } from './calls.ts';
 import { operations } from './data/journal.ts';
 import { tortureData } from './data/main.ts';
 import { type Manner, nameOf } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
+import { playToTheEnd } from './session.ts';
 import { writeTable } from './table.ts';
 import { play, type Row, raiseStage, replace, type Stage } from './trial.ts';
 
@@ -82,22 +83,11 @@ async function main(): Promise<void> {
   await Promise.all(manners.map((manner) => torture(stages[manner], manner)));
 }
 
-/** Whether all rows were played and are as they must be. */
-async function tortureHosts(): Promise<boolean> {
-  try {
-    await Promise.race([main(), stopped]);
-  } catch (error) {
-    console.error(`\nThe torture ended early: ${error instanceof Error ? error.message : error}`);
-  } finally {
-    console.log('Cleaning up …');
-    await stopCloud(cloudName);
-  }
-  const played = places.flatMap((place) => rows.get(place) ?? []);
-  const failed = played.filter(({ problems }) => problems.length > 0).length;
-  if (played.length > 0) await writeTable(played, everywhere);
-  console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
-  return failed === 0 && played.length === places.length;
-}
+const tortureHosts = (): Promise<boolean> =>
+  playToTheEnd({
+    ...{ what: 'The torture', clouds: [cloudName], places, rows, play: main, stopped },
+    write: (played: readonly Row[]) => writeTable(played, everywhere),
+  });
 
 const [first = ''] = words;
 const meant = operations.filter((operation) => operation === first);

@@ -1,5 +1,7 @@
 /** A table of rows that merges with the one before: rows that were not played now stand there as they were played last. */
 
+import { describeMachine } from '../ground/this-machine.ts';
+
 /** One row, as it stands in its section. */
 export interface Line {
   readonly section: string;
@@ -16,11 +18,11 @@ export interface Page {
   readonly title: string;
   readonly intro: readonly string[];
   readonly head: readonly string[];
-  /** The columns of numbers. */
-  readonly numbers: readonly number[];
+  /** The columns of numbers, of which the first is that of the requests. */
+  readonly numbers: readonly [number, ...number[]];
   readonly notes: readonly string[];
-  /** What the date is followed by, of the rows that stand there: their cells. */
-  readonly sum: (rows: readonly (readonly string[])[], failed: number) => string;
+  /** How many rows were played now. */
+  readonly played: number;
 }
 
 /** What stands in the table of rows that were played: their lines, by place, and what was not as it must be. */
@@ -48,11 +50,10 @@ export function mergeTable(
     return line === undefined ? [] : [line];
   };
   const failed = keys.flatMap((key) => (now.lines.has(key) ? now : before).problems.get(key) ?? []);
-  const cellsOf = (line: string): string[] => line.replace(/^\| | \|$/g, '').split(' | ');
   const sections = [...new Set(places.map(({ section }) => section))];
   const lines = [
     ...[`# ${page.title}`, '', ...page.intro, ''],
-    `${new Date().toISOString().slice(0, 10)}, ${page.sum(keys.flatMap(lineAt).map(cellsOf), failed.length)}`,
+    `${new Date().toISOString().slice(0, 10)}, ${tellSum(page, keys.flatMap(lineAt), places.length, failed.length)}`,
     ...page.notes.flatMap((note) => ['', note]),
     ...sections.flatMap((section) => {
       const table = keys.filter((_, index) => places[index]?.section === section).flatMap(lineAt);
@@ -62,6 +63,25 @@ export function mergeTable(
   ];
   return `${lines.join('\n')}\n`;
 }
+
+/** What the date is followed by, of the lines that stand there. */
+function tellSum(
+  { numbers, played }: Page,
+  lines: readonly string[],
+  places: number,
+  failed: number,
+): string {
+  const cellsOf = (line: string): string[] => line.replace(/^\| | \|$/g, '').split(' | ');
+  const requests = lines.reduce((sum, line) => sum + Number(cellsOf(line)[numbers[0]]), 0);
+  return (
+    `on ${describeMachine()}: ${lines.length} of ${places} rows, ` +
+    `${played} of them in the last run; ${lines.length - failed} as they must be, ${failed} not; ${requests} requests.`
+  );
+}
+
+/** In brackets where nobody was there to answer. */
+export const tellLost = ({ machineGoes, lost }: { machineGoes: boolean; lost: number }): string =>
+  machineGoes && lost > 0 ? `(${lost})` : String(lost);
 
 const lineOf = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
 const headingOf = ({ head, numbers }: Page): string[] => [

@@ -2,10 +2,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repositoryFolder } from '../ground/places.ts';
-import { describeMachine } from '../ground/this-machine.ts';
 import { type Manner, nameOf } from './journal.ts';
 import type { Place } from './matrix.ts';
-import { type Line, mergeTable, type Page } from './merge.ts';
+import { type Line, mergeTable, type Page, tellLost } from './merge.ts';
 import type { Row } from './trial.ts';
 
 const file = join(repositoryFolder, 'docs', 'torture.md');
@@ -20,12 +19,12 @@ export function tellTorture(rows: readonly Row[], places: readonly Place[], text
   const all = places.map(({ manner, fault, point }) => ({
     ...{ section: sectionOf(manner), fault: fault.name, point: nameOf(point) },
   }));
-  return mergeTable(pageOf(rows.length, places.length), rows.map(toLine), all, text);
+  return mergeTable(pageOf(rows.length), rows.map(toLine), all, text);
 }
 
 const sectionOf = (manner: Manner): string => `By ${manner}`;
 
-const pageOf = (played: number, places: number): Page => ({
+const pageOf = (played: number): Page => ({
   title: 'Torture',
   intro: [
     'Written by `npm run torture`: each fault strikes a deploy on a real systemd host, at a line of its journal, while users',
@@ -37,18 +36,11 @@ const pageOf = (played: number, places: number): Page => ({
   notes: [
     'Lost requests in brackets were sent while the machine was off, or its port was taken: nobody was there to answer.',
   ],
-  sum: (rows, failed) => {
-    const requests = rows.reduce((sum, cells) => sum + Number(cells[4]), 0);
-    return (
-      `on ${describeMachine()}: ${rows.length} of ${places} rows, ` +
-      `${played} of them in the last run; ${rows.length - failed} as they must be, ${failed} not; ${requests} requests.`
-    );
-  },
+  played,
 });
 
 function toLine(row: Row): Line {
-  const { manner, fault, point, verdict, live, requests, lost, dataLost, next, problems } = row;
-  const gone = row.machineGoes && lost > 0 ? `(${lost})` : String(lost);
-  const cells = [verdict, live, String(requests), gone, String(dataLost), next];
+  const { manner, fault, point, verdict, live, requests, dataLost, next, problems } = row;
+  const cells = [verdict, live, String(requests), tellLost(row), String(dataLost), next];
   return { section: sectionOf(manner), fault, point, cells, problems };
 }

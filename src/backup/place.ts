@@ -28,6 +28,9 @@ export function placeOf(key: string): Place | undefined {
   return prefix === '' ? undefined : { prefix, app, environment, tier, operation };
 }
 
+/** Where an object of a backup is, up to the last slash of its key: beside it are the others. */
+export const prefixOf = (key: string): string => key.slice(0, key.lastIndexOf('/') + 1);
+
 /** When a host says that it began the backup of a manifest's key, in ms since the epoch; undefined when it is no such key. */
 export function timeOf(key: string): number | undefined {
   const [, stamp = ''] = /\/(\d{8}T\d{6})Z-[^/]+\/manifest\.json$/.exec(key) ?? [];
@@ -54,7 +57,7 @@ export async function listBackups(
   const pages = await Promise.all(tiers.map((tier) => bucket.list(`backups/${app}/${environment}/${tier}/`)));
   const sizes = new Map<string, number>();
   for (const { key, size } of pages.flat()) {
-    const prefix = key.slice(0, key.lastIndexOf('/') + 1);
+    const prefix = prefixOf(key);
     sizes.set(prefix, (sizes.get(prefix) ?? 0) + size);
   }
   return pages

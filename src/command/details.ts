@@ -12,7 +12,7 @@ const step = z.object({
 });
 
 /** Of a restore: what was found on a level of the ladder of proof. */
-const level = z.object({
+export const level = z.object({
   level: z.int(),
   verdict: z.enum(['passed', 'failed', 'could-not-run']),
   ms: z.number(),

@@ -4,7 +4,7 @@ import { inSpan, say } from '../action/log.ts';
 import type { Bucket } from '../aws/bucket.ts';
 import { findObjectProblem, readCommitted } from '../backup/confirm.ts';
 import { type Manifest, parseManifest, promisedBy, totalsOf } from '../backup/manifest.ts';
-import { findProven, type ListedBackup, timeOf } from '../backup/place.ts';
+import { findProven, type ListedBackup, prefixOf, timeOf } from '../backup/place.ts';
 import { ageProblem, timeProblem } from './age.ts';
 import {
   type Climb,
@@ -178,8 +178,7 @@ const isHeldUp = (levels: readonly Level[], level: number): boolean =>
 
 async function judgeStored({ bucket }: Ground, key: string, manifest: Manifest): Promise<Found> {
   const promised = promisedBy(manifest);
-  const prefix = key.slice(0, key.lastIndexOf('/') + 1);
-  const problem = await findObjectProblem(bucket, prefix, promised);
+  const problem = await findObjectProblem(bucket, prefixOf(key), promised);
   return problem ? failed(problem) : passed(`${promised.length} objects, each with its size and SHA-256`);
 }
 

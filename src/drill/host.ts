@@ -5,6 +5,7 @@ import { succeeded } from '../action/result.ts';
 import { type Bucket, toJson } from '../aws/bucket.ts';
 import { presignRead } from '../aws/presign.ts';
 import { type Manifest, promisedBy, totalsOf } from '../backup/manifest.ts';
+import { prefixOf } from '../backup/place.ts';
 import type { Config } from '../config/config.ts';
 import type { DocumentName } from '../document/parameters.ts';
 import { judge } from '../operation/judge.ts';
@@ -149,10 +150,9 @@ async function prepare(scene: Scene, release: Release): Promise<void> {
 async function putRequest(scene: Scene, key: string, manifest: Manifest, stored: unknown): Promise<void> {
   const { services, operation, backups } = scene;
   const { s3 } = connect(operation).clients;
-  const at = key.slice(0, key.lastIndexOf('/') + 1);
   const urls = await Promise.all(
     promisedBy(manifest).map(async ({ object }): Promise<[string, string]> => {
-      const wanted = { bucket: backups.name, key: at + object, seconds: mostSeconds };
+      const wanted = { bucket: backups.name, key: prefixOf(key) + object, seconds: mostSeconds };
       return [object, await presignRead(s3, wanted)];
     }),
   );

@@ -1,13 +1,7 @@
 import * as z from 'zod/mini';
 import { type Bucket, toJson } from '../aws/bucket.ts';
 import { compactTime } from '../aws/time.ts';
-
-const level = z.object({
-  level: z.int(),
-  verdict: z.enum(['passed', 'failed', 'could-not-run']),
-  ms: z.number(),
-  evidence: z.string(),
-});
+import { level } from '../command/details.ts';
 
 const receipt = z.object({
   schema: z.literal(1),

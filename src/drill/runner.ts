@@ -8,6 +8,7 @@ import { inBytes, inSeconds, say } from '../action/log.ts';
 import { tryThrice } from '../action/tries.ts';
 import type { Bucket } from '../aws/bucket.ts';
 import type { Manifest } from '../backup/manifest.ts';
+import { prefixOf } from '../backup/place.ts';
 import { type Found, failed, onLevel, passed, type Unpack, type Unpacked, unable } from './climb.ts';
 import type { Control, Level } from './ladder.ts';
 import { verifyScript } from './script.ts';
@@ -150,7 +151,7 @@ function judgeAhead(bench: Bench, databases: readonly Part[], upTo: number): Map
 /** Level 2 of what is not there; undefined where all came. */
 async function fetchAll(bench: Bench, key: string, parts: readonly Part[]): Promise<Found | undefined> {
   for (const part of parts) {
-    const from = key.replace(/manifest\.json$/, part.object);
+    const from = prefixOf(key) + part.object;
     const missing = await tryThrice(
       () => fetchOne(bench, from, part),
       () => bench.signal.aborted,

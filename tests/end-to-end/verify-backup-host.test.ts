@@ -1,27 +1,21 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { callerRepository } from '../../rehearsal/cloud/caller.ts';
-import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { type Cloud, operatorClient } from '../../rehearsal/cloud/cloud.ts';
 import { expireStack } from '../../rehearsal/cloud/expire.ts';
 import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
 import { listHosts } from '../../rehearsal/cloud/host.ts';
-import { provision } from '../../rehearsal/cloud/provision.ts';
 import { baseImage } from '../../rehearsal/gateway/ec2/images.ts';
-import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
-import { holdersIn } from '../../rehearsal/policies/foundation.ts';
-import { Job, type Started, type Step } from '../../rehearsal/runner/step.ts';
+import type { Job, Started, Step } from '../../rehearsal/runner/step.ts';
 import { packApp } from '../host/app.ts';
 import { type Backup, Backups } from './backups.ts';
+import { Drills, toldBy } from './drills.ts';
 
 // Through the bundle, on hosts that are launched for one drill each: what comes up on a backup there, and what is left.
 
@@ -30,27 +24,22 @@ jest.setTimeout(240_000);
 const name = `dh${process.pid.toString(36)}`;
 const [app, environment, repository] = ['shop', 'staging', 'acme/shop'];
 const Bucket = `${app}-understudy-backups`;
+let drills: Drills;
 let cloud: Cloud;
 let job: Job;
-let s3: S3Client;
-let folder: string;
 let work: string;
 let backups: Backups;
 
 beforeAll(async () => {
-  cloud = await startCloud({ name });
-  work = await mkdtemp(join(tmpdir(), 'understudy-drill-hosts-'));
-  folder = await callerRepository(cloud, app, await callerOf(work));
-  await provision(cloud, { app, environment, folder, repository });
-  job = await Job.open(cloud, repository, 'verify-backup.yml');
-  s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
-  backups = new Backups({ ...{ s3, Bucket, app, environment, work }, name: 'app.db', code: await codeOf() });
+  drills = await Drills.raise(name, { app, environment, repository, Bucket }, callerOf);
+  ({ cloud, job, work } = drills);
+  backups = new Backups({
+    ...{ s3: drills.s3, Bucket, app, environment, work },
+    ...{ name: 'app.db', code: await codeOf() },
+  });
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-  await rm(work, { recursive: true, force: true });
-}, 60_000);
+afterAll(() => drills.lower(), 60_000);
 
 afterEach(() => clearFaults(cloud));
 
@@ -86,17 +75,8 @@ function attempt() {
 }
 
 const inputsOf = (inputs: Record<string, string>): Record<string, string> => ({
-  ...{
-    environment,
-    config: join(folder, 'understudy.yml'),
-    level: '7',
-    where: 'drill-host',
-    image: baseImage,
-  },
-  ...{
-    'role-arn': `arn:aws:iam::${cloud.account}:role/${app}-${environment}-drill`,
-    'github-token': 'ghs_x',
-  },
+  ...drills.inputs,
+  ...{ level: '7', where: 'drill-host', image: baseImage },
   ...inputs,
 });
 
@@ -116,15 +96,6 @@ async function nothingIsLeft(): Promise<void> {
   expect(new Set(await hosts())).toEqual(new Set(['terminated']));
 }
 
-interface Told {
-  readonly result: string;
-  readonly reason: string;
-  readonly sentence: string;
-  readonly todo: string;
-}
-
-const toldBy = ({ outputs }: Step): Told => JSON.parse(outputs['result'] ?? '{}');
-
 interface Receipt {
   readonly where: string;
   readonly levels: readonly { readonly level: number; readonly verdict: string }[];
@@ -132,10 +103,7 @@ interface Receipt {
   readonly rto: { readonly ms: number; readonly phases: readonly { readonly name: string }[] };
 }
 
-async function receiptOf({ outputs }: Step): Promise<Receipt> {
-  const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: outputs['receipt'] ?? '' }));
-  return JSON.parse((await Body?.transformToString()) ?? '');
-}
+const receiptOf = async (step: Step): Promise<Receipt> => JSON.parse(await drills.receiptOf(step));
 
 const levelsOf = async (step: Step): Promise<string[]> =>
   (await receiptOf(step)).levels.map(({ level, verdict }) => `${level} ${verdict}`);
@@ -262,18 +230,9 @@ describe('a drill host', () => {
 
 test('the roles of drills and of their hosts may do all that they did', async () => {
   const own = `role/${app}-${environment}-drill`;
-  const calls = readCalls(join(cloud.state, 'calls.jsonl')).filter(({ principal }) =>
-    principal.startsWith(own),
-  );
+  const { calls } = drills;
   expect(new Set(calls.map(({ principal }) => principal))).toContain(`${own}-host`);
   expect(calls.map(({ action }) => action)).toEqual(expect.arrayContaining(['CreateStack', 'DeleteStack']));
   expect(calls.map(({ action }) => action)).not.toContain('RunInstances');
-  const workflow = `understudy-actions/understudy/.github/workflows/verify-backup.yml@${'0'.repeat(40)}`;
-  const parameters = {
-    ...{ App: app, Environment: environment, Repository: repository, RepositoryId: '1' },
-    ...{ WorkflowRefs: [workflow], OidcProviderArn: 'arn:aws:iam::123456789012:oidc-provider/x' },
-    ...{ BackupBucketName: Bucket, StateBucketName: `${app}-understudy` },
-  };
-  const { account, region } = cloud;
-  expect(await findDeniedCalls(calls, holdersIn({ account, region, parameters }, 'drill'))).toEqual([]);
+  expect(await drills.denied(calls)).toEqual([]);
 });

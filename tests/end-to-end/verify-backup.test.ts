@@ -1,53 +1,38 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { callerRepository } from '../../rehearsal/cloud/caller.ts';
-import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import type { Cloud } from '../../rehearsal/cloud/cloud.ts';
 import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
-import { provision } from '../../rehearsal/cloud/provision.ts';
-import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
-import { holdersIn } from '../../rehearsal/policies/foundation.ts';
-import { Job, type Step } from '../../rehearsal/runner/step.ts';
+import type { Job, Step } from '../../rehearsal/runner/step.ts';
 import { type Backup, Backups, type Damage } from './backups.ts';
+import { Drills, toldBy } from './drills.ts';
 
 // Through the bundle, on backups that were made bad on purpose: which level finds what, and who hears of it.
 
 const name = `dr${process.pid.toString(36)}`;
 const [app, environment, repository] = ['kiosk', 'staging', 'acme/kiosk'];
 const Bucket = `${app}-understudy-backups`;
+let drills: Drills;
 let cloud: Cloud;
 let job: Job;
 let s3: S3Client;
-let folder: string;
-let work: string;
 let backups: Backups;
 
 beforeAll(async () => {
-  cloud = await startCloud({ name });
-  work = await mkdtemp(join(tmpdir(), 'understudy-drills-'));
-  folder = await callerRepository(cloud, app, join(repositoryFolder, 'rehearsal/scenes/kiosk'));
-  await provision(cloud, { app, environment, folder, repository });
-  job = await Job.open(cloud, repository, 'verify-backup.yml');
-  s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
-  backups = new Backups({ s3, Bucket, app, environment, work });
+  const caller = join(repositoryFolder, 'rehearsal/scenes/kiosk');
+  drills = await Drills.raise(name, { app, environment, repository, Bucket }, () => caller);
+  ({ cloud, job, s3 } = drills);
+  backups = new Backups({ s3, Bucket, app, environment, work: drills.work });
 }, 120_000);
 
-afterAll(async () => {
-  await stopCloud(name);
-  await rm(work, { recursive: true, force: true });
-}, 60_000);
+afterAll(() => drills.lower(), 60_000);
 
 afterEach(() => clearFaults(cloud));
 
 function drill(inputs: Record<string, string> = {}): Promise<Step> {
-  const role = `arn:aws:iam::${cloud.account}:role/${app}-${environment}-drill`;
-  const config = join(folder, 'understudy.yml');
-  const given = { environment, config, level: '5', where: 'runner', 'role-arn': role };
-  return job.run('verify-backup', { ...given, 'github-token': 'ghs_x', ...inputs });
+  return job.run('verify-backup', { ...drills.inputs, level: '5', where: 'runner', ...inputs });
 }
 
 const backUp = (damage?: Damage): Promise<Backup> => backups.make(damage);
@@ -64,15 +49,6 @@ async function keysBelow(Prefix: string): Promise<string[]> {
   return Contents.map(({ Key = '' }) => Key);
 }
 
-interface Told {
-  readonly result: string;
-  readonly reason: string;
-  readonly sentence: string;
-  readonly todo: string;
-}
-
-const toldBy = ({ outputs }: Step): Told => JSON.parse(outputs['result'] ?? '{}');
-
 interface Receipt {
   readonly verdict: string;
   readonly level: { readonly reached: number };
@@ -82,10 +58,7 @@ interface Receipt {
   readonly restorable: string | null;
 }
 
-async function receiptOf({ outputs }: Step): Promise<Receipt> {
-  const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: outputs['receipt'] ?? '' }));
-  return JSON.parse((await Body?.transformToString()) ?? '');
-}
+const receiptOf = async (step: Step): Promise<Receipt> => JSON.parse(await drills.receiptOf(step));
 
 interface Issue {
   readonly title: string;
@@ -294,9 +267,7 @@ describe('a drill, night after night', () => {
 });
 
 test('the role of drills may do all that they did, and deleted and overwrote nothing', async () => {
-  const calls = readCalls(join(cloud.state, 'calls.jsonl')).filter(
-    ({ principal }) => principal === `role/${app}-${environment}-drill`,
-  );
+  const { calls } = drills;
   expect(new Set(calls.map(({ action }) => action))).toEqual(
     new Set([
       'CopyObject',
@@ -308,12 +279,5 @@ test('the role of drills may do all that they did, and deleted and overwrote not
       'PutObject',
     ]),
   );
-  const workflow = `understudy-actions/understudy/.github/workflows/verify-backup.yml@${'0'.repeat(40)}`;
-  const parameters = {
-    ...{ App: app, Environment: environment, Repository: repository, RepositoryId: '1' },
-    ...{ WorkflowRefs: [workflow], OidcProviderArn: 'arn:aws:iam::123456789012:oidc-provider/x' },
-    ...{ StateBucketName: `${app}-understudy`, BackupBucketName: Bucket },
-  };
-  const { account, region } = cloud;
-  expect(await findDeniedCalls(calls, holdersIn({ account, region, parameters }, 'drill'))).toEqual([]);
+  expect(await drills.denied(calls)).toEqual([]);
 }, 60_000);

@@ -26,6 +26,7 @@ const alsoBackUp = (stage: DataStage, ...names: readonly string[]) =>
 /** As it was before. */
 async function tidy(stage: DataStage): Promise<void> {
   await clearFaults(stage.cloud);
+  // What was never started cannot be stopped.
   await stage.host.shell(`systemctl stop filler writer 2>/dev/null || true
 rm -rf ${shared}/{big,wal,load}.db* ${shared}/uploads/noise; ls -d ${state}/copies/* | head -n -1 | xargs --no-run-if-empty rm -r`);
   await stage.backups.describe('.data.databases = ["app.db"] | .data.include = ["uploads"]');

@@ -2,8 +2,9 @@
  * Plays every fault at every line of the journal of a backup and of a restore, and what takes long once, and writes
  * docs/torture-backup.md: `npm run torture -- backup` or `-- restore`, and words of the rows that are meant.
  */
-import { startCloud, stopCloud } from '../../cloud/cloud.ts';
+import { startCloud } from '../../cloud/cloud.ts';
 import { nameOf } from '../journal.ts';
+import { playToTheEnd } from '../session.ts';
 import type { Operation } from './journal.ts';
 import { long } from './long.ts';
 import { type DataPlace, dataPlaces } from './matrix.ts';
@@ -28,19 +29,11 @@ export async function tortureData(
     );
   });
   if (places.length === 0) throw new Error('there is no such row of backups or restores');
-  try {
-    await Promise.race([playAll(places, stop), stopped]);
-  } catch (error) {
-    console.error(`\nThe torture ended early: ${error instanceof Error ? error.message : error}`);
-  } finally {
-    console.log('Cleaning up …');
-    await stopCloud(cloudName);
-  }
-  const played = places.flatMap((place) => rows.get(place) ?? []);
-  const failed = played.filter(({ problems }) => problems.length > 0).length;
-  if (played.length > 0) await writeDataTable(played);
-  console.log(`\n${played.length} of ${places.length} rows played, ${failed} not as they must be`);
-  return failed === 0 && played.length === places.length;
+  const play = (): Promise<void> => playAll(places, stop);
+  return playToTheEnd({
+    ...{ what: 'The torture', clouds: [cloudName], places, rows, play, stopped },
+    write: writeDataTable,
+  });
 }
 
 /** First what strikes at a line, on all hosts; then what takes long, or all calls of the cloud, alone. */

@@ -2,9 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repositoryFolder } from '../../ground/places.ts';
-import { describeMachine } from '../../ground/this-machine.ts';
 import { nameOf } from '../journal.ts';
-import { type Line, mergeTable, type Page } from '../merge.ts';
+import { type Line, mergeTable, type Page, tellLost } from '../merge.ts';
 import type { Operation } from './journal.ts';
 import { dataPlaces } from './matrix.ts';
 import type { DataRow } from './trial.ts';
@@ -17,12 +16,12 @@ export async function writeDataTable(rows: readonly DataRow[]): Promise<void> {
     ...{ section: sections[operation], fault: fault.name, point: nameOf(point) },
   }));
   const before = await readFile(file, 'utf8').catch(() => '');
-  await writeFile(file, mergeTable(pageOf(rows.length, all.length), rows.map(toLine), all, before));
+  await writeFile(file, mergeTable(pageOf(rows.length), rows.map(toLine), all, before));
 }
 
 const sections: Readonly<Record<Operation, string>> = { backup: 'A backup', restore: 'A restore' };
 
-const pageOf = (played: number, places: number): Page => ({
+const pageOf = (played: number): Page => ({
   title: 'Torture of backups and restores',
   intro: [
     'Written by `npm run torture -- backup` and `-- restore`: each fault strikes a backup or a restore on a real systemd host, at a',
@@ -35,18 +34,11 @@ const pageOf = (played: number, places: number): Page => ({
   notes: [
     'Lost requests in brackets were sent while the machine or its network was off: nobody was there to answer.',
   ],
-  sum: (rows, failed) => {
-    const requests = rows.reduce((sum, cells) => sum + Number(cells[3]), 0);
-    return (
-      `on ${describeMachine()}: ${rows.length} of ${places} rows, ` +
-      `${played} of them in the last run; ${rows.length - failed} as they must be, ${failed} not; ${requests} requests.`
-    );
-  },
+  played,
 });
 
 function toLine(row: DataRow): Line {
-  const { operation, fault, point, verdict, requests, lost, dataLost, next, seen, problems } = row;
-  const gone = row.machineGoes && lost > 0 ? `(${lost})` : String(lost);
-  const cells = [verdict, String(requests), gone, String(dataLost), next, seen];
+  const { operation, fault, point, verdict, requests, dataLost, next, seen, problems } = row;
+  const cells = [verdict, String(requests), tellLost(row), String(dataLost), next, seen];
   return { section: sections[operation], fault, point, cells, problems };
 }
