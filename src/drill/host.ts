@@ -1,26 +1,23 @@
 import * as z from 'zod/mini';
-import { OperationError, sentenceOf } from '../action/errors.ts';
+import { sentenceOf } from '../action/errors.ts';
 import { say } from '../action/log.ts';
-import { succeeded } from '../action/result.ts';
 import { type Bucket, toJson } from '../aws/bucket.ts';
 import { presignRead } from '../aws/presign.ts';
 import { type Manifest, promisedBy, totalsOf } from '../backup/manifest.ts';
 import { prefixOf } from '../backup/place.ts';
 import type { Config } from '../config/config.ts';
-import type { DocumentName } from '../document/parameters.ts';
-import { judge } from '../operation/judge.ts';
-import { connect, type Operation, type Services, type Work } from '../operation/operation.ts';
-import { sendToFleet } from '../operation/send.ts';
+import type { LaunchedHost } from '../instance/host-stack.ts';
+import { enrol } from '../operation/enrol.ts';
+import { connect, type Operation, type Services } from '../operation/operation.ts';
+import { sendToOne } from '../operation/send-to-one.ts';
 import type { Told } from '../operation/summary.ts';
 import type { Unpack, Unpacked } from './climb.ts';
 import type { Phase } from './ladder.ts';
-import type { DrillHost } from './launch.ts';
 import { couldNotRun, type Hindrance, readProof } from './proof.ts';
 
 /** The environment of every drill host, which no environment of understudy.yml may be called. */
 const environment = 'drill';
 const mostSeconds = 3600;
-const prepareSeconds = 300;
 
 /** A host that falls silent is not waited for as long as one that is at work: 4 MB of data a second are slow. */
 function secondsFor(manifest: Manifest, { service }: Stage['config']): number {
@@ -38,7 +35,7 @@ export interface Stage {
   readonly config: Pick<Config, 'service' | 'workers'>;
   /** Whether log lines and answers of the app may be told. */
   readonly excerpts: 'on' | 'off';
-  readonly launch: () => Promise<DrillHost>;
+  readonly launch: () => Promise<LaunchedHost>;
   readonly signal: AbortSignal;
   /** Told what the host said of each backup. */
   readonly onTold: (told: Told) => void;
@@ -90,11 +87,14 @@ async function restoreOne(scene: Scene, { key, manifest, upTo }: Asked): Promise
   const prepared: Phase = { name: 'prepare', ms: Math.round(performance.now() - started) };
   say(`${mode === 'restore' ? 'restores' : 'verifies'} on ${instance}`);
   await putRequest(scene, key, manifest, stored);
-  const told = await send(scene, {
-    ...{ document: 'restore', id: idOf(scene), timeout: secondsFor(manifest, scene.config) },
-    parameters: { fence: 'none', excerpts: scene.excerpts, mode, control: 'on' },
-    checks: mode === 'restore' ? release.checks : [],
-  });
+  const told = await sendToOne(
+    { ...scene, environment },
+    {
+      ...{ document: 'restore', id: idOf(scene), timeout: secondsFor(manifest, scene.config) },
+      parameters: { fence: 'none', excerpts: scene.excerpts, mode, control: 'on' },
+      checks: mode === 'restore' ? release.checks : [],
+    },
+  );
   scene.onTold(told);
   const proof = readProof(told, { upTo, before: [...launched, prepared], ...(hindrance && { hindrance }) });
   for (const { level, verdict, evidence } of proof.levels) say(`  level ${level}  ${verdict}: ${evidence}`);
@@ -128,22 +128,12 @@ function describeRelease(stored: unknown, { code }: Manifest): Release {
   return parsed.data.release_description;
 }
 
-/** @throws OperationError when the instance cannot be made a host of the app */
-async function prepare(scene: Scene, release: Release): Promise<void> {
-  const { operation, config } = scene;
-  const { listen, user, notify, switch: manner } = release.service ?? config.service;
-  const workers = release.workers ?? config.workers;
-  const { instance, reason, result, sentence, todo } = await send(scene, {
-    ...{ document: 'prepare-host', id: idOf(scene, '-prepare'), timeout: prepareSeconds, checks: [] },
-    parameters: {
-      ...{ user, port: String(listen), switch: manner, notify: String(notify) },
-      workers: workers.join(',') || 'none',
-      ...{ bucket: operation.bucket, region: operation.region },
-    },
-  });
-  if (succeeded({ result })) return;
-  const happened = `The drill host could not be prepared: ${sentenceOf(sentence)}`;
-  throw new OperationError({ reason, outcome: result, happened, instance, stateNow: '', todo });
+async function prepare(scene: Scene, { service, workers }: Release): Promise<void> {
+  const { config } = scene;
+  await enrol(
+    { ...scene, environment },
+    { id: idOf(scene, '-prepare'), service: service ?? config.service, workers: workers ?? config.workers },
+  );
 }
 
 /** Signed by a session of its own: no address outlives the session, and that of the drill may be nearly over. */
@@ -163,30 +153,4 @@ async function putRequest(scene: Scene, key: string, manifest: Manifest, stored:
   };
   const name = `requests/${operation.app}/${environment}/${idOf(scene)}.json`;
   await services.bucket.create(name, toJson(request));
-}
-
-interface Command {
-  readonly document: DocumentName;
-  readonly id: string;
-  readonly parameters: Readonly<Record<string, string>>;
-  readonly timeout: number;
-  readonly checks: Work['checks'];
-}
-
-/** Sends a document to the drill host, and gives what it came to, as any operation on a fleet of one. */
-async function send(
-  { services, operation, instance, signal }: Scene,
-  { document, id, parameters, timeout, checks }: Command,
-): Promise<Told> {
-  const work: Work = {
-    ...{ services, instances: [instance], checks },
-    operation: { ...operation, environment, document, id, rollout: { concurrency: 1, errors: 0 } },
-  };
-  const order = { parameters, delivery: 60, timeout };
-  const unleased = { signal, onSent: () => {}, requireTime: () => {} };
-  const outcomes = await sendToFleet(work, order, unleased);
-  const report = { title: '', started: 0, facts: [], instances: [], known: {} };
-  const [told] = (await judge(work, outcomes, report, signal)).instances;
-  if (!told) throw new Error(`Bug: nothing is known of ${instance}.`);
-  return told;
 }

@@ -1,20 +1,11 @@
-import { CloudFormationClient } from '@aws-sdk/client-cloudformation';
-import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
 import * as z from 'zod/mini';
-import { messageOf, sentenceOf } from '../action/errors.ts';
 import { inSeconds, phase, say, warn } from '../action/log.ts';
 import { state } from '../action/state.ts';
-import { type Clients, settingsBeside } from '../aws/clients.ts';
-import { isNamed, tellRefusals } from '../aws/errors.ts';
-import { awaitMade, createStack, removeStack, type StackOrder } from '../aws/stack.ts';
-import { jitter } from '../aws/time.ts';
-import { readAgent } from '../instance/find.ts';
+import { type LaunchedHost, launchHost, removeHost } from '../instance/host-stack.ts';
 import { type Account, connect, type Operation, type Services } from '../operation/operation.ts';
 
 /** After so long AWS removes the stack by itself, whatever became of GitHub. */
 const lifeMs = 2 * 3_600_000;
-const makeLimitMs = 15 * 60_000;
-const onlineLimitMs = 10 * 60_000;
 const removeLimitMs = 15 * 60_000;
 /** GitHub gives a cancelled job five minutes. */
 const postLimitMs = 4 * 60_000;
@@ -42,24 +33,17 @@ interface Wish {
   readonly signal: AbortSignal;
 }
 
-/** An instance that is there for one drill. */
-export interface DrillHost {
-  readonly instance: string;
-  /** From the first call until Systems Manager had its agent. */
-  readonly launchMs: number;
-}
-
 /**
  * Does a piece of work that may need a drill host: it is launched when it is first asked for, and gone afterwards, however
  * the work ended. After a cancel, for which GitHub gives seconds, post sees to it: `removeDrillHost`.
  */
 export async function withDrillHost<Value>(
   wish: Wish,
-  work: (launch: () => Promise<DrillHost>) => Promise<Value>,
+  work: (launch: () => Promise<LaunchedHost>) => Promise<Value>,
 ): Promise<Value> {
   const chosen = stackOf(wish.operation, wish.services.bucket.now());
-  let host: Promise<DrillHost> | undefined;
-  const launch = (): Promise<DrillHost> => {
+  let host: Promise<LaunchedHost> | undefined;
+  const launch = (): Promise<LaunchedHost> => {
     host ??= takeHost(wish, chosen);
     return host;
   };
@@ -87,90 +71,28 @@ function stackOf(operation: Operation, now: number): DrillStack {
   return { account, stack: `${app}-${environment}-drill-host-${run}-${attempt}`, ends };
 }
 
-async function takeHost(wish: Wish, chosen: DrillStack): Promise<DrillHost> {
-  const { services, signal } = wish;
-  const { clients, sleep, now } = services;
-  const started = now();
-  const order = await orderOf(wish, chosen);
-  signal.throwIfAborted();
-  state.stack.save(JSON.stringify(chosen));
-  const client = cloudFormationOf(clients);
-  const stack = await createStack(client, order).catch((error: unknown) => {
-    throw notTaken(error, wish);
-  });
-  say(`the stack ${chosen.stack} is asked for; AWS removes it at ${chosen.ends} UTC, whatever becomes of us`);
-  const { InstanceId: instance } = await awaitMade({ client, sleep, now, signal }, stack, makeLimitMs);
-  if (!instance) throw new Error(`The stack ${chosen.stack} does not tell its instance.`);
-  await awaitAgent(wish, instance);
-  const launchMs = now() - started;
-  say(`${instance} is online after ${inSeconds(launchMs)}`);
-  return { instance, launchMs };
-}
-
-function cloudFormationOf(clients: Clients): CloudFormationClient {
-  const client = new CloudFormationClient(settingsBeside(clients));
-  tellRefusals(client);
-  return client;
-}
-
-async function orderOf(
-  { services, operation, backups, image }: Wish,
-  { stack, ends }: DrillStack,
-): Promise<StackOrder> {
+function takeHost({ services, operation, backups, image, signal }: Wish, chosen: DrillStack) {
   const { app, environment, id, region, bucket, roleArn } = operation;
-  const [, partition = '', account = ''] =
-    /^arn:([^:]+):\w+::(\d{12}):/.exec(roleArn ?? (await whoAmI(services))) ?? [];
-  const domain = partition === 'aws-cn' ? 'amazonaws.com.cn' : 'amazonaws.com';
-  return {
-    name: stack,
-    templateUrl: `https://${bucket}.s3.${region}.${domain}/${template}`,
-    roleArn: `arn:${partition}:iam::${account}:role/${app}-${environment}-drill-builder`,
+  const { stack, ends } = chosen;
+  return launchHost(services, {
+    ...{ stack, template: 'drill-host', builder: `${app}-${environment}-drill-builder`, bucket, region },
+    ...(roleArn !== undefined && { roleArn }),
     parameters: {
       ...{ App: app, Environment: environment, Operation: id, Image: image, Ends: ends },
       ...{ StateBucketName: bucket, BackupBucketName: backups },
     },
     tags: { App: app, Environment: 'drill', Operation: id },
-  };
+    signal,
+    onAsk: () => {
+      state.stack.save(JSON.stringify(chosen));
+      say(`AWS removes the stack ${stack} at ${ends} UTC, whatever becomes of us`);
+    },
+  });
 }
 
-const template = 'templates/drill-host.yaml';
-
-async function whoAmI({ clients }: Services): Promise<string> {
-  const sts = new STSClient(settingsBeside(clients));
-  return (await sts.send(new GetCallerIdentityCommand({}))).Arn ?? '';
-}
-
-/** CloudFormation says of a template that is not there only that it may not be read. */
-function notTaken(error: unknown, { operation: { bucket } }: Wish): unknown {
-  if (!isNamed(error, 'ValidationError')) return error;
-  const stored = `The template must be in the bucket: aws s3 cp infra/drill-host.yaml s3://${bucket}/${template}`;
-  return new Error(`CloudFormation did not take the stack: ${sentenceOf(error)} ${stored}`, { cause: error });
-}
-
-async function awaitAgent({ services, signal }: Wish, instance: string): Promise<void> {
-  const { clients, sleep, now } = services;
-  for (const started = now(); ; await sleep(jitter(1500), signal)) {
-    const { online, status } = await readAgent(clients.ssm, instance);
-    if (online) return;
-    if (now() - started < onlineLimitMs) continue;
-    throw new Error(
-      `The agent of the drill host ${instance} is not there after ${inSeconds(onlineLimitMs)} (${status}): the image may lack amazon-ssm-agent.`,
-    );
-  }
-}
-
-/** Never throws: the verdict stands whatever becomes of the host, and a warning says what to do. */
-async function remove(
-  { clients, sleep, now }: Services,
-  { stack, ends }: DrillStack,
-  limitMs: number,
-): Promise<void> {
-  let why: string | undefined;
-  try {
-    why = await removeStack({ client: cloudFormationOf(clients), sleep, now }, stack, limitMs);
-  } catch (error) {
-    why = messageOf(error);
-  }
+/** The verdict stands whatever becomes of the host, and a warning says what to do. */
+async function remove(services: Services, { stack, ends }: DrillStack, limitMs: number): Promise<void> {
+  const why = await removeHost(services, stack, limitMs);
   if (why === undefined) {
     state.stack.save('');
     say(`the stack ${stack} is gone, and the drill host with it`);
