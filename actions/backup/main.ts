@@ -3,6 +3,7 @@ import { readJob, refusePullRequests } from '../../src/action/job.ts';
 import { phase } from '../../src/action/log.ts';
 import type { Result } from '../../src/action/result.ts';
 import { reviewBackups } from '../../src/backup/review.ts';
+import { sendToEach } from '../../src/backup/take.ts';
 import { openConfig } from '../../src/config/parse.ts';
 import { openGitHub, readExcerpts } from '../../src/github/github.ts';
 import { findTargets } from '../../src/instance/find.ts';
@@ -15,7 +16,7 @@ import { record } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { declaration } from './declaration.ts';
 import { planBackup } from './plan.ts';
-import { confirm, requireBuckets, sendToEach, tellHold, tellPlan } from './steps.ts';
+import { confirm, requireBuckets, tellHold, tellPlan } from './steps.ts';
 
 /** Backs an environment up, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {

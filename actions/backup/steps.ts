@@ -5,12 +5,9 @@ import { openBucket } from '../../src/aws/bucket.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
 import { foretellHold } from '../../src/backup/hold.ts';
 import { reviewBackups } from '../../src/backup/review.ts';
-import type { Held } from '../../src/operation/hold.ts';
 import { conclude, type Judged } from '../../src/operation/judge.ts';
-import type { Operation, Services, Work } from '../../src/operation/operation.ts';
-import type { InstanceOutcome } from '../../src/operation/outcome.ts';
+import type { Operation, Services } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
-import { type Order, sendToFleet } from '../../src/operation/send.ts';
 import { declaration } from './declaration.ts';
 import { describePlan, type Plan } from './plan.ts';
 
@@ -43,23 +40,6 @@ export async function requireBuckets(
 /** Tells how long a writer may be kept waiting, before anything is sent. */
 export async function tellHold({ clients }: Services, operation: Operation, backups: string): Promise<void> {
   say(`hold        ${await foretellHold(openBucket(clients, backups), operation)}`);
-}
-
-/**
- * Backs instances up one after the other, each by a command of its own: two that begin in the same second would give their
- * backups one name, and one that does not take its command must not keep the next for as long as a backup may take.
- */
-export async function sendToEach(
-  work: Work,
-  order: Order,
-  present: readonly string[],
-  held: Held,
-): Promise<InstanceOutcome[]> {
-  const outcomes: InstanceOutcome[] = [];
-  for (const instance of present) {
-    outcomes.push(...(await sendToFleet({ ...work, instances: [instance] }, order, held)));
-  }
-  return outcomes;
 }
 
 /** Looks for what the hosts say that they stored, and judges by what is there. */

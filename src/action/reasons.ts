@@ -350,6 +350,11 @@ export const reasons = {
     sentence: 'The release was healthy here, and was taken back because other instances did not take it.',
     todo: 'See what the other instances say; mend it, then push again.',
   },
+  planned: {
+    of: ['unchanged'],
+    sentence: 'This was the plan; nothing was changed.',
+    todo: 'Run it again with `plan: false`.',
+  },
   unaccounted: {
     of: ['unknown'],
     sentence: 'Not every instance can be accounted for.',

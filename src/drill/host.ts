@@ -1,14 +1,13 @@
 import * as z from 'zod/mini';
 import { sentenceOf } from '../action/errors.ts';
 import { say } from '../action/log.ts';
-import { type Bucket, toJson } from '../aws/bucket.ts';
-import { presignRead } from '../aws/presign.ts';
-import { type Manifest, promisedBy, totalsOf } from '../backup/manifest.ts';
-import { prefixOf } from '../backup/place.ts';
+import type { Bucket } from '../aws/bucket.ts';
+import { type Manifest, totalsOf } from '../backup/manifest.ts';
+import { putRequest, requestSeconds } from '../backup/request.ts';
 import type { Config } from '../config/config.ts';
 import type { LaunchedHost } from '../instance/host-stack.ts';
 import { enrol } from '../operation/enrol.ts';
-import { connect, type Operation, type Services } from '../operation/operation.ts';
+import type { Operation, Services } from '../operation/operation.ts';
 import { sendToOne } from '../operation/send-to-one.ts';
 import type { Told } from '../operation/summary.ts';
 import type { Unpack, Unpacked } from './climb.ts';
@@ -17,12 +16,11 @@ import { couldNotRun, type Hindrance, readProof } from './proof.ts';
 
 /** The environment of every drill host, which no environment of understudy.yml may be called. */
 const environment = 'drill';
-const mostSeconds = 3600;
 
 /** A host that falls silent is not waited for as long as one that is at work: 4 MB of data a second are slow. */
 function secondsFor(manifest: Manifest, { service }: Stage['config']): number {
   const data = totalsOf(manifest).raw / 4_000_000;
-  return Math.min(mostSeconds, Math.ceil(600 + data + (2 * service.startTimeoutMs) / 1000));
+  return Math.min(requestSeconds, Math.ceil(600 + data + (2 * service.startTimeoutMs) / 1000));
 }
 
 /** What a drill host restores with. */
@@ -86,7 +84,9 @@ async function restoreOne(scene: Scene, { key, manifest, upTo }: Asked): Promise
   await prepare(scene, release);
   const prepared: Phase = { name: 'prepare', ms: Math.round(performance.now() - started) };
   say(`${mode === 'restore' ? 'restores' : 'verifies'} on ${instance}`);
-  await putRequest(scene, key, manifest, stored);
+  const part = { ...scene.operation, environment, id: idOf(scene) };
+  const parts = ['databases', 'files', 'code'] as const;
+  await putRequest(scene.services, part, { bucket: scene.backups.name, key, manifest, stored, parts });
   const told = await sendToOne(
     { ...scene, environment },
     {
@@ -134,23 +134,4 @@ async function prepare(scene: Scene, { service, workers }: Release): Promise<voi
     { ...scene, environment },
     { id: idOf(scene, '-prepare'), service: service ?? config.service, workers: workers ?? config.workers },
   );
-}
-
-/** Signed by a session of its own: no address outlives the session, and that of the drill may be nearly over. */
-async function putRequest(scene: Scene, key: string, manifest: Manifest, stored: unknown): Promise<void> {
-  const { services, operation, backups } = scene;
-  const { s3 } = connect(operation).clients;
-  const urls = await Promise.all(
-    promisedBy(manifest).map(async ({ object }): Promise<[string, string]> => {
-      const wanted = { bucket: backups.name, key: prefixOf(key) + object, seconds: mostSeconds };
-      return [object, await presignRead(s3, wanted)];
-    }),
-  );
-  const parts = { databases: manifest.databases.length > 0, files: manifest.files, code: manifest.code };
-  const request = {
-    ...{ schema: 1, manifest: stored, manifest_key: key, urls: Object.fromEntries(urls) },
-    with: Object.entries(parts).flatMap(([part, there]) => (there ? [part] : [])),
-  };
-  const name = `requests/${operation.app}/${environment}/${idOf(scene)}.json`;
-  await services.bucket.create(name, toJson(request));
 }

@@ -18,6 +18,8 @@ export interface Entry {
   readonly release?: string;
   readonly commit?: string;
   readonly seconds: number;
+  /** What the steps on its hosts took, in seconds: of several hosts, the slowest. */
+  readonly steps?: Readonly<Record<string, number>>;
   readonly instances: readonly {
     readonly instance: string;
     readonly result: string;

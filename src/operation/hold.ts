@@ -32,6 +32,8 @@ export interface Held {
   readonly leave: (more: Partial<Pick<Leftover, 'operation' | 'instances' | 'release'>>) => void;
   /** To be told the command's id as soon as it is sent: from then on a host may be at work. */
   readonly onSent: (command: string) => void;
+  /** To be told once every host has ended what it was sent, and more is to come: what goes wrong until then harms no host. */
+  readonly settled: () => void;
 }
 
 /**
@@ -52,15 +54,16 @@ export async function holdingLease<Value extends Worked>(
   const signal = AbortSignal.any([hold.signal, lease.lost]);
   let sent = false;
   let open = false;
-  const onSent = (command: string): void => {
-    sent = true;
+  const noteSent = (command: string): void => {
+    sent = command !== '';
     state.command.save(command);
   };
   try {
     const value = await work({
       fence: lease.fence,
       signal,
-      onSent,
+      onSent: noteSent,
+      settled: () => noteSent(''),
       leave,
       requireTime: () => lease.requireTime(),
     });

@@ -59,6 +59,16 @@ export function describeOperation(
   };
 }
 
+/** A piece of work within an operation, under its lease: with a name of its own, for a host's journal knows each by its name. */
+export function partOf(
+  operation: Operation,
+  { name, ...as }: { readonly name: string } & Pick<Operation, 'action' | 'document'>,
+): Operation {
+  const { id, action, environment } = operation;
+  const run = id.slice(0, -`${action}-${environment}`.length);
+  return { ...operation, ...as, id: `${run}${name}-${environment}` };
+}
+
 /** What an operation works with. */
 export interface Services {
   readonly clients: Clients;

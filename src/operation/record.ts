@@ -7,6 +7,7 @@ import { writeReceipt } from '../receipt/receipt.ts';
 import type { Judged } from './judge.ts';
 import type { Work } from './operation.ts';
 import type { Report } from './report.ts';
+import type { Told } from './summary.ts';
 
 /**
  * Writes the ledger, and a receipt of a healthy release. The truth is on the host: without them it is only unproven.
@@ -29,6 +30,7 @@ export async function record(
       ...{ operation: id, action, app, environment, actor, run: runUrl },
       ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
       seconds: Math.round((services.now() - started) / 1000),
+      steps: slowestOf(judged.instances),
       instances: judged.instances.map(({ instance, result, reason, more, manifest }) => ({
         ...{ instance, result, reason },
         ...(more && { parameters: more.parameters }),
@@ -49,4 +51,14 @@ export async function record(
       : 'The ledger could not be written';
     warn(`${missing}: ${messageOf(error)}`);
   }
+}
+
+/** What each step took, in seconds, on the host that took longest for it. */
+function slowestOf(instances: readonly Told[]): Record<string, number> {
+  const slowest: Record<string, number> = {};
+  for (const { name, started, ended } of instances.flatMap(({ more }) => more?.steps ?? [])) {
+    const took = Math.max(0, (ended ?? started) - started) / 1000;
+    slowest[name] = Math.max(slowest[name] ?? 0, Math.round(took * 10) / 10);
+  }
+  return slowest;
 }

@@ -5,7 +5,7 @@ import { afterTakingBack, isRefused, staysOn } from './fleet.ts';
 import type { Held } from './hold.ts';
 import { conclude, type Judged, judge } from './judge.ts';
 import type { LiveRelease } from './live.ts';
-import type { Operation, Work } from './operation.ts';
+import { type Operation, partOf, type Work } from './operation.ts';
 import type { Report } from './report.ts';
 import { type Order, sendToFleet } from './send.ts';
 import type { Told } from './summary.ts';
@@ -89,13 +89,9 @@ async function goBack(
 
 /** An operation of its own: the host's journal knows the one that it undoes as done. */
 function takingBack(operation: Operation, index: number, errors: number): Operation {
-  const { id, action, environment, rollout } = operation;
-  const run = id.slice(0, -`${action}-${environment}`.length);
   const name = index === 0 ? 'take-back' : `take-back-${index + 1}`;
-  return {
-    ...{ ...operation, id: `${run}${name}-${environment}`, action: 'take-back' },
-    rollout: { ...rollout, errors },
-  };
+  const part = partOf(operation, { name, action: 'take-back', document: operation.document });
+  return { ...part, rollout: { ...operation.rollout, errors } };
 }
 
 const blank = (): Report => ({ title: '', started: 0, facts: [], instances: [], known: {} });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { sendToEach } from '../../../actions/backup/steps.ts';
+import { sendToEach } from '../../../src/backup/take.ts';
 import type { Held } from '../../../src/operation/hold.ts';
 import type { InstanceOutcome } from '../../../src/operation/outcome.ts';
 import { operation as deploying, Fleet, instances } from '../operation/fleet.ts';
@@ -17,7 +17,14 @@ afterEach(() => {
 function send(fleet: Fleet): Promise<InstanceOutcome[]> {
   const work = { services: fleet.services, operation, instances, checks: [] };
   const { signal } = new AbortController();
-  const held: Held = { fence: 1, signal, requireTime: () => {}, leave: () => {}, onSent: () => {} };
+  const held: Held = {
+    fence: 1,
+    signal,
+    requireTime: () => {},
+    leave: () => {},
+    onSent: () => {},
+    settled: () => {},
+  };
   return sendToEach(work, order, instances, held);
 }
 

@@ -153,6 +153,17 @@ describe('work under the lease', () => {
     expect(printed).toContain('name=command::c-1');
   });
 
+  test('that fails after all it sent has ended is what the failure says, and gives the lease back', async () => {
+    const work = holdingLease(hold(), ({ onSent, settled }) => {
+      onSent('c-1');
+      settled();
+      return Promise.reject(new Error('no such image'));
+    });
+    await expect(work).rejects.toThrow(/^no such image$/);
+    expect(bucket.json(key)).toMatchObject({ state: 'released' });
+    expect(savedEnded()).toBe(true);
+  });
+
   test('stays what it is when the lease cannot be given back: post tries again', async () => {
     await expect(
       holdingLease(hold(), async () => {

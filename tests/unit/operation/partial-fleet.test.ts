@@ -126,7 +126,14 @@ describe('taking back', () => {
     };
     const { signal } = new AbortController();
     const leave: Held['leave'] = (more) => left.push(more);
-    const held: Held = { fence: 1, signal, onSent: () => {}, requireTime: () => {}, leave };
+    const held: Held = {
+      fence: 1,
+      signal,
+      onSent: () => {},
+      settled: () => {},
+      requireTime: () => {},
+      leave,
+    };
     const first = conclude(instances, 'isso', report());
     const judged = await takeBackWhenPartial(work, first, { live: before, partial, order }, report(), held);
     return { judged, asked: fleet.asked, left };

@@ -3,6 +3,7 @@ import { resultOf } from '../../../src/action/result.ts';
 import type { Judged } from '../../../src/operation/judge.ts';
 import type { Work } from '../../../src/operation/operation.ts';
 import { record } from '../../../src/operation/record.ts';
+import type { Told } from '../../../src/operation/summary.ts';
 import { Fleet, instances, job, operation, release } from './fleet.ts';
 
 const result = resultOf({ outcome: 'done', reason: 'deployed' });
@@ -31,4 +32,23 @@ test('one that is not over on every host is left for post to record', async () =
 test('one whose taking back is not over is recorded: post tells of the taking back alone', async () => {
   const failed = resultOf({ outcome: 'failed', reason: 'check-failed' });
   expect(await keysAfter({ result: failed, open: true, tookBack: true })).toEqual(['ledger']);
+});
+
+test('the ledger tells what each step took, by the host that took longest for it', async () => {
+  const { services, bucket } = new Fleet();
+  const step = (name: string, seconds: number) => ({
+    name,
+    started: 5000,
+    ended: 5000 + seconds * 1000,
+    ok: true,
+  });
+  const told = (instance: string, steps: readonly object[]) =>
+    ({ instance, result: 'done', reason: 'deployed', more: { steps, parameters: {} } }) as unknown as Told;
+  const judged = {
+    ...{ result, open: false },
+    instances: [told('i-1', [step('switch', 1.25), step('check', 3)]), told('i-2', [step('switch', 2)])],
+  };
+  await record({ services, operation, instances, checks: [] }, judged, job, { started: 0 });
+  const [key = ''] = bucket.objects.keys();
+  expect(bucket.json(key)['steps']).toEqual({ switch: 2, check: 3 });
 });
