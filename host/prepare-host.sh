@@ -10,6 +10,9 @@
 
 action=prepare-host
 
+# embed units/check.sh as file_check
+# embed units/understudy-check@.service as file_check_service
+# embed units/understudy-check@.timer as file_check_timer
 # embed units/app.socket as file_app_socket
 # embed units/app@.service as file_app_service
 # embed units/app-probe@.socket as file_probe_socket
@@ -124,6 +127,7 @@ filled() {
   text=${text//__CUT__/$(cut_off)}
   [[ $notify == false ]] || type=notify
   if [[ $switch == restart ]]; then sockets='' rehearse=''; fi
+  text=${text//__BEAT__/$(beat_seconds)}
   text=${text//__APP__/$app}
   text=${text//__USER__/$user}
   text=${text//__GROUP__/$(id -gn "$user")}
@@ -163,6 +167,9 @@ lay_files() {
   lay_file "/etc/tmpfiles.d/understudy-$app.conf" 0644 file_tmpfiles
   lay_file "$units/understudy-boot@.service" 0644 file_boot_service
   lay_file "$units/understudy-recover@.service" 0644 file_recover_service
+  lay_file "$installed/check" 0755 file_check
+  lay_file "$units/understudy-check@.service" 0644 file_check_service
+  lay_file "$units/understudy-check@.timer" 0644 file_check_timer
   lay_file "$units/understudy-env@.service" 0644 file_env_service
   lay_file "$units/understudy-firewall.service" 0644 file_firewall_service
   lay_file "$units/understudy-firewall-keep.service" 0644 file_firewall_keep_service
@@ -220,6 +227,14 @@ raise_units() {
   systemctl start "understudy-boot@$app.service"
   stop_old_workers
   if [[ $switch != restart ]]; then raise_socket; fi
+  raise_checks
+}
+
+raise_checks() {
+  local timer=understudy-check@$app.timer
+  if systemctl --quiet is-active "$timer" && ! fact_is_any /etc/systemd/system/understudy-check@.timer; then return; fi
+  systemctl restart "$timer"
+  keep_fact changed "$timer"
 }
 
 # By a reload: a restart would restart the apps, which require it.

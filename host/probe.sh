@@ -7,8 +7,9 @@
 # include library/result.sh
 # include library/guard.sh
 # include library/release.sh
+# include library/data.sh
 # include library/health.sh
-# include library/switch.sh
+# include library/soak.sh
 
 action=probe
 excerpts=off # no answer is told, only whether it was right
@@ -30,26 +31,60 @@ tell_about() {
     '{$operation, $state, $step} + (if $result == null then {} else {$result} end)'
 }
 
-# Whether the live release holds the public port and answers its checks there now.
-is_healthy() { [[ -z $(process_problem public "$app@$1.service") ]] && answers_now public "$1"; }
+# The newest releases that were live here before, and whether the live data has the schema that each ran on last.
+tell_kept() { # LIVE
+  local record deployed name known now count=0
+  while read -r deployed name; do
+    record=$state/releases/$name.json
+    [[ $name != "$1" && $deployed != 0 && -f $state/releases/$name.description.json ]] || continue
+    ((count++ < 4)) || break
+    known=$(jq -r '.schema // ""' "$record")
+    now=$(short=$name schema_below "$(setting user)" "$home/shared") || now=unreadable
+    jq -c --argjson fits "$([[ -n $known && $now == "$known" ]] && echo true || echo false)" \
+      '{release, commit: (.commit // "" | .[0:40]), deployed, $fits}' "$record"
+  done < <(releases_by_age) | jq -cs .
+}
+
+tell_rows() { # LIVE
+  local name user total=0 rows
+  user=$(setting user)
+  [[ -n $1 ]] || { echo 0 && return; }
+  while IFS= read -r name; do
+    if ! is_below_shared "$name" || ! as_user "$user" test -s "$home/shared/$name"; then continue; fi
+    rows=$(count_rows "$user" "$(database_uri "$home/shared/$name" mode=rw)" | jq 'add // 0') || rows=unreadable
+    are_numbers "$rows" || { echo null && return; }
+    total=$((total + rows))
+  done < <(short=$1 databases)
+  echo "$total"
+}
+
+# What was asked for beside the state: none, kept, or a release whose time in health is wanted.
+tell_asked() { # LIVE DIGEST HEALTHY
+  case $ask in
+  none) echo '{}' ;;
+  kept) jq -nc --argjson kept "$(tell_kept "$1")" --argjson rows "$(tell_rows "$1")" '{$kept, $rows}' ;;
+  *) jq -nc --argjson soak "$(soak_of "$ask" "$2" "$3")" --argjson now "$(date +%s)" '{$soak, $now}' ;;
+  esac
+}
 
 probe() {
-  local live commit='' digest='' healthy=false fence=0 about='{}' running
+  local live commit='' digest='' healthy=false fence=0 about='{}' running asked
   live=$(live_release)
   # What the runner compares with the commit that it is to deploy (attack 16).
   if [[ -f $state/releases/$live.json ]]; then
     IFS=, read -r commit digest < <(jq -r '"\(.commit // ""),\(.release // "")"' "$state/releases/$live.json")
   fi
-  if [[ -n $live ]] && is_healthy "$live"; then healthy=true; fi
+  if [[ -n $live && -z $(public_problem "$live") ]]; then healthy=true; fi
   [[ ! -f $state/fence ]] || fence=$(jq .fence "$state/fence")
   running=$(running_operation)
   # Asked about none, it tells of the last one that ended here: its own run may never have heard.
   if [[ $about_operation == none ]]; then about_operation=$(cat "$state/last" 2>/dev/null || echo none); fi
   [[ $about_operation == none ]] || about=$(tell_about "$about_operation")
+  asked=$(tell_asked "$live" "$digest" "$healthy")
   tell_only 'done' probed "${live:-no release} is live${running:+; $running is at work}." "$(jq -nc \
     --arg instance "$(setting instance)" --arg live "$live" --arg commit "$commit" --arg digest "$digest" --argjson healthy "$healthy" --argjson fence "$fence" \
-    --arg socket "$(unit_state "$app.socket" ActiveState)" --arg running "$running" --argjson about "$about" \
-    '{$instance, $live, $commit, $digest, $healthy, $socket, $fence, $running, $about}')"
+    --arg socket "$(unit_state "$app.socket" ActiveState)" --arg running "$running" --argjson about "$about" --argjson asked "$asked" \
+    '{$instance, $live, $commit, $digest, $healthy, $socket, $fence, $running, $about} + $asked')"
 }
 
 # shellcheck disable=SC2154

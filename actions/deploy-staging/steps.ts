@@ -65,7 +65,7 @@ export async function askFleet(
 ): Promise<Fleet & { readonly live: readonly LiveRelease[] }> {
   const { app, rollout } = operation;
   const online = targets.flatMap(({ id, agent }) => (agent.online ? [id] : []));
-  const states = await probe(services, operation, online, 'none', signal);
+  const states = await probe(services, operation, online, {}, signal);
   const fleet = readFleet(targets, states, app, rollout.errors);
   const live = readLive(states, app);
   for (const before of readBefore(states)) {

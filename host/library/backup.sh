@@ -316,12 +316,6 @@ describe_database() { # INDEX NAME
       tables: $tables[0], newest: $newest[0], foreign_key_violations: $violations}'
 }
 
-count_rows() { # USER URI
-  local statements
-  statements=$(query "$1" "$2" "$count_statements") || return 1
-  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null "$2" <<<"$statements" | jq -cs 'add // {}'
-}
-
 # The greatest value of each column that tells the age of a database; null where it is not there.
 newest_of() { # USER URI NAME
   local column columns table value

@@ -41,6 +41,12 @@ write_whole() {
   sync "$(dirname "$target")"
 }
 
+# Adds a line to a file; a power cut may have torn the last one, which ours does not join.
+append_line() {
+  if [[ -n $(tail -c 1 "$1" 2>/dev/null) ]]; then printf '\n' >>"$1"; fi
+  printf '%s\n' "$2" >>"$1"
+}
+
 lock_host() {
   exec 9>>"$state/lock"
   if ! flock --wait "${1:-0}" 9; then
@@ -149,5 +155,8 @@ live_release() {
 # What a release says of itself, from root's own copy: of_release FILTER [RELEASE]. The file in the release's folder is
 # the build user's while `prepare` runs, and is read once, before that.
 of_release() { jq -r "$1" "$state/releases/${2:-$short}.description.json"; }
+
+# Between two lines of the check log; a file of root's may say otherwise, for hosts of tests.
+beat_seconds() { cat /etc/understudy/beat-seconds 2>/dev/null || echo 60; }
 
 has_socket() { [[ $(setting switch) != restart ]]; }

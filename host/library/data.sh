@@ -67,6 +67,12 @@ count_statements="SELECT 'SELECT json_group_object(name, rows) FROM (' || group_
   FROM (SELECT name, row_number() OVER (ORDER BY name) / 400 AS part FROM pragma_table_list
     WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\') GROUP BY part;"
 
+count_rows() { # USER URI
+  local statements
+  statements=$(query "$1" "$2" "$count_statements") || return 1
+  as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null "$2" <<<"$statements" | jq -cs 'add // {}'
+}
+
 # Bytes of the app's data; the databases, which are copied three times, apart.
 data_bytes() {
   [[ -d $home/shared ]] || { echo '0 0' && return; }

@@ -191,10 +191,22 @@ ask() {
   rm -rf "$words"
 }
 
-answers_now() {
-  local checks check
-  checks=$(checks_of "$2") || return 1
+answers_now() { [[ -z $(wrong_answer "$@") ]]; }
+
+# wrong_answer WHERE RELEASE: what the first check says that is not answered as promised, or nothing.
+wrong_answer() {
+  local checks check problem
+  checks=$(checks_of "$2") || { echo 'its checks cannot be read' && return; }
   while IFS= read -r check; do
-    [[ -z $check || $(ask "$1" "$app@$2.service" "$check" | jq .ok) == true ]] || return 1
+    [[ -n $check ]] || continue
+    problem=$(ask "$1" "$app@$2.service" "$check" | jq -r 'if .ok then "" else "\(.path): \(.problem)" end') || problem='a check could not be asked'
+    [[ -z $problem ]] || { printf '%s' "$problem" && return; }
   done <<<"$checks"
+}
+
+# What keeps a live release from being healthy where its users are, or nothing.
+public_problem() {
+  local problem
+  problem=$(process_problem public "$app@$1.service")
+  if [[ -n $problem ]]; then printf '%s' "$problem"; else wrong_answer public "$1"; fi
 }

@@ -22,12 +22,7 @@ record() {
   }
 }
 
-write_record() {
-  if [[ -n $(tail -c 1 "$journal/journal.jsonl" 2>/dev/null) ]]; then
-    printf '\n' >>"$journal/journal.jsonl" # a power cut tore the last line: ours does not join it
-  fi
-  printf '%s\n' "$1" >>"$journal/journal.jsonl" && sync "$journal/journal.jsonl"
-}
+write_record() { append_line "$journal/journal.jsonl" "$1" && sync "$journal/journal.jsonl"; }
 
 # The whole lines of a file of JSON: a power cut may have torn one.
 whole_lines() {

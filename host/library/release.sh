@@ -152,6 +152,14 @@ present_databases() {
 # What is left over does no harm: it never undoes a deploy.
 prune() { remove_old || note 'Not all that is old could be removed; the next deploy tries again.'; }
 
+# The releases on this host, newest first: when each was deployed last, in milliseconds or 0, and its 12 digits.
+releases_by_age() {
+  local record
+  for record in "$state"/releases/????????????.json; do
+    [[ ! -f $record ]] || jq -r --arg short "$(basename "$record" .json)" '"\(.deployed // 0) \($short)"' "$record"
+  done | sort -rn
+}
+
 # Keeps the newest releases, never fewer than the live and the one before it, and what they need.
 remove_old() {
   local keep name code=0
@@ -159,9 +167,7 @@ remove_old() {
   while read -r _ name; do
     [[ $name =~ ^[0-9a-f]{12}$ && $name != "$short" && $name != "$(fact previous)" ]] || continue
     rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.json" || code=1
-  done < <(for record in "$state"/releases/????????????.json; do
-    printf '%s %s\n' "$(jq -r '.deployed // 0' "$record")" "$(basename "$record" .json)"
-  done | sort -rn | tail -n "+$((keep + 1))")
+  done < <(releases_by_age | tail -n "+$((keep + 1))")
   for name in "$home"/releases/*/ "$state"/releases/*.description.json; do
     name=$(basename "$name" .description.json)
     [[ -f $state/releases/$name.json ]] ||

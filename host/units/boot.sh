@@ -46,16 +46,16 @@ derive_anew() {
 
 # What boots anyway, and what did not because we failed before.
 start_live() {
-  local worker units=()
+  local worker units=("understudy-check@$app.timer")
   if [[ $(jq -r .switch "/etc/understudy/$app.json") != restart || -e /etc/systemd/system/$app@$1.service.d/socket.conf ]]; then
-    units=("$app.socket")
+    units+=("$app.socket")
     [[ -n $1 ]] || units+=("$app-pause.service") # before the first release, users wait where none meets it unchecked
   fi
   if [[ -n $1 ]]; then
     units+=("$app@$1.service")
     for worker in $(jq -r '.workers[]' "/etc/understudy/$app.json"); do units+=("$app-worker@$worker.service"); done
   fi
-  [[ ${#units[@]} == 0 ]] || systemctl --no-block start "${units[@]}"
+  systemctl --no-block start "${units[@]}"
 }
 
 # Without a note, which a full disk may refuse, recovery puts no data back; the app need not stay down for it.

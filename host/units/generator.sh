@@ -33,6 +33,7 @@ for settings in /etc/understudy/*.json; do
   fi
   want "understudy-boot@$app.service" understudy-boot@.service multi-user.target
   want "understudy-recover@$app.service" understudy-recover@.service multi-user.target
+  want "understudy-check@$app.timer" understudy-check@.timer timers.target
   [[ -n $live ]] || continue
   want "$app@$live.service" "$app@.service" multi-user.target
   for worker in $workers; do

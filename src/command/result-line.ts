@@ -28,6 +28,30 @@ const line = z.object({
   bucket: z.optional(short),
 });
 
+const hexDigest = z.string().check(z.regex(/^[0-9a-f]{64}$/));
+
+/** For how long a release was healthy there, without a gap, a restart or a failed check: its latest span. */
+const soak = z.object({
+  release: hexDigest,
+  /** Seconds since the epoch, by the host's clock; both 0 where it was never seen. */
+  from: z.number(),
+  until: z.number(),
+  seconds: z.number(),
+  minutes: z.number(),
+  /** By what the span ended; `live`: it goes on. */
+  ended: z.enum(['live', 'replaced', 'gap', 'restart', 'check', 'none']),
+});
+
+/** A release on the host that was live there before. */
+const kept = z.object({
+  release: hexDigest,
+  commit: short,
+  /** When it was deployed last, in ms since the epoch. */
+  deployed: z.number(),
+  /** Whether the live data has the schema that it ran on last. */
+  fits: z.boolean(),
+});
+
 const state = z.object({
   live: z.optional(z.string()),
   commit: z.optional(z.string()),
@@ -35,6 +59,13 @@ const state = z.object({
   digest: z.optional(z.string().check(z.regex(/^([0-9a-f]{64})?$/))),
   healthy: z.optional(z.boolean()),
   running: z.optional(z.string()),
+  soak: z.optional(soak),
+  /** The host's clock when it told of the soak, in seconds since the epoch. */
+  now: z.optional(z.number()),
+  /** The newest four, newest first. */
+  kept: z.optional(z.array(kept)),
+  /** Of all tables of the live databases; null where they could not be read. */
+  rows: z.optional(z.nullable(z.number())),
   about: z.optional(
     z.nullable(
       z.object({

@@ -54,7 +54,19 @@ function fill(line: string): string[] {
   const [, file, name] = embedLine.exec(line) ?? [];
   if (file === undefined || name === undefined) return [line];
   const end = `end_of_${name}`;
-  return [`${name}() {`, `  cat <<'${end}'`, ...linesOf(file), end, '}'];
+  return [`${name}() {`, `  cat <<'${end}'`, ...programOf(file), end, '}'];
+}
+
+/** A program of the host's own: as it is, or, where it is made of parts, with them. */
+function programOf(file: string): string[] {
+  const lines = linesOf(file);
+  if (!lines.some((line) => includeLine.test(line))) return lines;
+  return [
+    '#!/bin/bash',
+    ...link(`${bodyOf(file).join('\n')}\n`)
+      .trimEnd()
+      .split('\n'),
+  ];
 }
 
 function linesOf(file: string): string[] {

@@ -77,6 +77,12 @@ export const documentParameters = {
       allowedPattern: '^(none|[a-z0-9][a-z0-9-]{7,119})$',
       default: 'none',
     },
+    ask: {
+      description:
+        'What to tell beside the state: kept, the releases that are kept; or of a release, by its SHA-256, how long it was healthy here.',
+      allowedPattern: '^(none|kept|[0-9a-f]{64})$',
+      default: 'none',
+    },
   },
   cancel: {
     ...everywhere,

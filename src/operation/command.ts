@@ -78,16 +78,25 @@ function tell({ instance, standing, statusDetails }: Invocation, ms: number): vo
 
 const probeSeconds = 60;
 
+/** What is asked of a host beside its state. */
+interface Question {
+  /** The operation to tell about; the one that ended there last when absent. */
+  readonly about?: string;
+  /** `kept`: the releases that are kept there. Or how long a release, by its SHA-256, was healthy there. */
+  readonly ask?: string;
+}
+
 /** What each instance says of itself; an instance that did not answer is not in the map. */
 export async function probe(
   services: Services,
   operation: Operation,
   instances: readonly string[],
-  about = 'none',
+  { about = 'none', ask = 'none' }: Question = {},
   signal?: AbortSignal,
 ): Promise<Map<string, HostState>> {
   const parameters = {
     about,
+    ask,
     operation: `probe-${services.bucket.now().toFixed(0)}-${operation.id}`.slice(0, 120),
   };
   const task = { document: 'probe', parameters, timeout: probeSeconds, instances, rolled: false } as const;

@@ -35,7 +35,7 @@ export async function settle(
     if (open.length === 0) return current;
     say(`asking ${open.join(', ')} what became of ${operation.id}`);
     try {
-      const states = await probe(services, operation, open, operation.id, signal);
+      const states = await probe(services, operation, open, { about: operation.id }, signal);
       current = current.map((one) => (one.open ? settleOne(one, states.get(one.instance), settling) : one));
       if (services.now() - started > limitMs) return current;
     } catch (error) {

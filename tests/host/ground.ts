@@ -174,8 +174,8 @@ export class Host {
     return this.run('deploy', { release, fence: '1', excerpts: 'on', ...parameters });
   }
 
-  probe(about = 'none'): Promise<Result> {
-    return this.run('probe', { about });
+  probe(about = 'none', ask = 'none'): Promise<Result> {
+    return this.run('probe', { about, ask });
   }
 
   /** The object that the operation left in S3. */
