@@ -10,6 +10,9 @@ export const kinds = {
   missing: 'InvocationDoesNotExist, for so many seconds from the first question',
   undeliverable: 'the command is taken, and cannot be delivered to the instance',
   date: 'answered with a Date so many seconds off, until it is cleared',
+  slow: 'the image that the call makes is pending for so many seconds, and its snapshots tell how far they are',
+  aged: 'the image that the call makes, and its snapshots, are told to be so many seconds old',
+  ends: 'the image that the call makes comes to another state than available',
 } as const;
 
 export type Kind = keyof typeof kinds;
@@ -27,8 +30,10 @@ export interface Wish {
   readonly times?: number | 'always';
   /** Calls that go well before. */
   readonly after?: number;
-  /** Of `delay`, `missing` and `date`. */
+  /** Of `delay`, `missing`, `date`, `slow` and `aged`. */
   readonly seconds?: number;
+  /** Of `ends`: failed, error, invalid, …; `gone` for none at all. */
+  readonly state?: string;
 }
 
 /** A wish on the book, and how often it is to come still. */
@@ -127,7 +132,7 @@ function isMeant({ action, resource = '*', principal = '*' }: Wish, call: Meetin
   );
 }
 
-const timed: readonly Kind[] = ['delay', 'missing', 'date'];
+const timed: readonly Kind[] = ['delay', 'missing', 'date', 'slow', 'aged'];
 
 function readWish(given: unknown): Wish {
   const wish = (given ?? {}) as Record<string, unknown>;
@@ -138,7 +143,8 @@ function readWish(given: unknown): Wish {
     const among = name === 'kind' ? `: it is ${Object.keys(kinds).join(', ')}` : '';
     if (!isFine(wish[name])) throw new Error(`${name} of a fault cannot be ${given}${among}`);
   }
-  const { kind, seconds } = wish as unknown as Wish;
+  const { kind, seconds, state } = wish as unknown as Wish;
+  if ((kind === 'ends') !== (state !== undefined)) throw new Error('state belongs to ends, which needs it');
   if (timed.includes(kind) !== (seconds !== undefined)) {
     throw new Error(`seconds belong to ${timed.join(', ')}, each of which needs them, and to no other kind`);
   }
@@ -159,4 +165,5 @@ const readers: Readonly<Record<keyof Wish, (value: unknown) => boolean>> = {
   times: isAbsentOr((value) => value === 'always' || (Number.isSafeInteger(value) && (value as number) > 0)),
   after: isAbsentOr((value) => Number.isSafeInteger(value) && (value as number) >= 0),
   seconds: isAbsentOr(Number.isFinite),
+  state: isAbsentOr(isText),
 };

@@ -62,7 +62,7 @@ export class Gateway {
     this.#clock = clock;
     this.#faults = new Faults(() => clock.now());
     this.#record = new CallRecord(options.record);
-    this.#ec2 = new Ec2({ motoUrl, moto, machines, account });
+    this.#ec2 = new Ec2({ motoUrl, moto, machines, account, clock, faults: this.#faults });
     this.#ssm = new Ssm({
       clock,
       fleet: this.#ec2.instances,

@@ -44,10 +44,14 @@ function formResource(call: Call, account: string): string {
   if (service === 'iam')
     return field('RoleName') === undefined ? '*' : `arn:aws:iam::${account}:role/${field('RoleName')}`;
   if (service !== 'ec2') return '*';
-  const image = field('ImageId');
   const instance = field('InstanceId') ?? listOf(form, 'InstanceId')[0];
   if (instance !== undefined) return `arn:aws:ec2:${region}:${account}:instance/${instance}`;
+  // What a tag is put on.
+  const tagged = listOf(form, 'ResourceId').find((id) => /^(ami|snap)-/.test(id));
+  const snapshot = field('SnapshotId') ?? (tagged?.startsWith('snap-') ? tagged : undefined);
+  if (snapshot !== undefined) return `arn:aws:ec2:${region}::snapshot/${snapshot}`;
   // Images and snapshots have no account in their ARN.
+  const image = field('ImageId') ?? tagged;
   return image === undefined ? '*' : `arn:aws:ec2:${region}::image/${image}`;
 }
 

@@ -179,6 +179,27 @@ export const reasons = {
     todo: 'Report it: no verdict of this version may be relied on.',
   },
 
+  imaged: {
+    of: ['done', 'unchanged'],
+    sentence: 'The image is available.',
+    todo: 'Prove it, by `prove: true`, before it is relied on.',
+  },
+  golden: {
+    of: ['done', 'unchanged'],
+    sentence: 'The app was healthy on an instance that was booted from the image: it is golden.',
+    todo: 'Nothing.',
+  },
+  'image-failed': {
+    of: ['refused', 'failed', 'unknown'],
+    sentence: 'There is no image.',
+    todo: 'Mend what the sentence names; then run this job again.',
+  },
+  'image-unproven': {
+    of: ['refused', 'failed', 'unknown'],
+    sentence: 'The image is there, and no instance that was booted from it was seen healthy.',
+    todo: 'Do not go back to it. Mend what the sentence names; then prove it again, by `image`.',
+  },
+
   'prepare-failed': {
     of: halted,
     sentence: "The release's `prepare` hook failed.",

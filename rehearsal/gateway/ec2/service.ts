@@ -1,4 +1,6 @@
+import type { Faults } from '../../faults/faults.ts';
 import { type Answer, type Call, formOf } from '../call.ts';
+import type { Clock } from '../clock.ts';
 import { forwardWhole, type WholeAnswer, withBody } from '../forward.ts';
 import type { Moto } from '../moto.ts';
 import { Images } from './images.ts';
@@ -10,6 +12,9 @@ interface Options {
   readonly moto: Moto;
   readonly machines: Machines;
   readonly account: string;
+  readonly clock: Clock;
+  /** Those that images meet. */
+  readonly faults: Faults;
 }
 
 /** EC2: instances and images are hosts; the rest is moto's. */
@@ -18,10 +23,10 @@ export class Ec2 {
   readonly images: Images;
   readonly #motoUrl: URL;
 
-  constructor({ motoUrl, moto, machines, account }: Options) {
+  constructor({ motoUrl, moto, machines, account, clock, faults }: Options) {
     this.#motoUrl = motoUrl;
     const sendForm = (call: Call, form: URLSearchParams) => this.#send(call, form);
-    this.images = new Images({ moto, machines, sendForm, account });
+    this.images = new Images({ moto, machines, sendForm, account, clock, faults });
     this.instances = new Instances({ moto, machines, images: this.images, sendForm });
   }
 
@@ -47,6 +52,11 @@ export class Ec2 {
         return await this.images.describe(call);
       case 'DeregisterImage':
         return await this.images.deregister(call);
+      case 'EnableImageDeprecation':
+      case 'DisableImageDeprecation':
+        return this.images.deprecate(call);
+      case 'DescribeSnapshots':
+        return await this.images.describeSnapshots(call);
       default:
         return await this.#send(call, formOf(call));
     }
