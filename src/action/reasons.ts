@@ -371,6 +371,21 @@ export const reasons = {
     sentence: 'The release was healthy here, and was taken back because other instances did not take it.',
     todo: 'See what the other instances say; mend it, then push again.',
   },
+  'no-backup': {
+    of: ['refused'],
+    sentence: 'There is no such backup to go back to.',
+    todo: 'Choose another one: the plan (plan: true) lists them.',
+  },
+  'no-such-release': {
+    of: ['refused'],
+    sentence: 'There is no such release to go back to.',
+    todo: 'Choose another one: the plan (plan: true) lists them.',
+  },
+  'not-backed-up': {
+    of: ['refused', 'unknown'],
+    sentence: 'What is there could not be backed up, so it was left as it is.',
+    todo: 'Mend what the sentence names; then run this again.',
+  },
   planned: {
     of: ['unchanged'],
     sentence: 'This was the plan; nothing was changed.',

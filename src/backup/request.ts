@@ -1,14 +1,27 @@
 import { toJson } from '../aws/bucket.ts';
 import { presignRead } from '../aws/presign.ts';
+import type { Config } from '../config/config.ts';
 import { connect, type Operation, type Services } from '../operation/operation.ts';
-import { type Manifest, promisedBy } from './manifest.ts';
+import { type Manifest, promisedBy, totalsOf } from './manifest.ts';
 import { prefixOf } from './place.ts';
 
 /** A part of a backup that a host can be asked to restore. */
 export type Part = 'databases' | 'files' | 'code';
 
 /** How long the addresses are good: as long as a restore may take, and no session of ours lasts longer. */
-export const requestSeconds = 3600;
+const requestSeconds = 3600;
+
+/**
+ * How many seconds a host may take to restore a backup: one that falls silent is not waited for as long as one that is at
+ * work. 4 MB of data a second are slow.
+ */
+export function restoreSeconds(
+  manifest: Manifest,
+  { startTimeoutMs }: Pick<Config['service'], 'startTimeoutMs'>,
+): number {
+  const data = totalsOf(manifest).raw / 4_000_000;
+  return Math.min(requestSeconds, Math.ceil(600 + data + (2 * startTimeoutMs) / 1000));
+}
 
 interface Wanted {
   /** The backup bucket. */

@@ -2,8 +2,8 @@ import * as z from 'zod/mini';
 import { sentenceOf } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import type { Bucket } from '../aws/bucket.ts';
-import { type Manifest, totalsOf } from '../backup/manifest.ts';
-import { putRequest, requestSeconds } from '../backup/request.ts';
+import type { Manifest } from '../backup/manifest.ts';
+import { putRequest, restoreSeconds } from '../backup/request.ts';
 import type { Config } from '../config/config.ts';
 import type { LaunchedHost } from '../instance/host-stack.ts';
 import { enrol } from '../operation/enrol.ts';
@@ -16,12 +16,6 @@ import { couldNotRun, type Hindrance, readProof } from './proof.ts';
 
 /** The environment of every drill host, which no environment of understudy.yml may be called. */
 const environment = 'drill';
-
-/** A host that falls silent is not waited for as long as one that is at work: 4 MB of data a second are slow. */
-function secondsFor(manifest: Manifest, { service }: Stage['config']): number {
-  const data = totalsOf(manifest).raw / 4_000_000;
-  return Math.min(requestSeconds, Math.ceil(600 + data + (2 * service.startTimeoutMs) / 1000));
-}
 
 /** What a drill host restores with. */
 export interface Stage {
@@ -90,7 +84,7 @@ async function restoreOne(scene: Scene, { key, manifest, upTo }: Asked): Promise
   const told = await sendToOne(
     { ...scene, environment },
     {
-      ...{ document: 'restore', id: idOf(scene), timeout: secondsFor(manifest, scene.config) },
+      ...{ document: 'restore', id: idOf(scene), timeout: restoreSeconds(manifest, scene.config.service) },
       parameters: { fence: 'none', excerpts: scene.excerpts, mode, control: 'on' },
       checks: mode === 'restore' ? release.checks : [],
     },

@@ -1,0 +1,77 @@
+import type { ActionDeclaration } from '../../src/action/declaration.ts';
+import { parsers } from '../../src/action/inputs.ts';
+
+export const declaration = {
+  name: 'Roll back',
+  description:
+    'Takes an environment back through Systems Manager: to an earlier release in seconds, or to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
+  inputs: {
+    environment: {
+      description: 'The environment of understudy.yml to take back.',
+      required: true,
+      example: 'production',
+      parse: parsers.name,
+    },
+    what: {
+      description: 'What goes back: release (the code), or data (a backup).',
+      required: false,
+      default: 'release',
+      example: 'release',
+      parse: parsers.oneOf('release', 'data', 'image'),
+    },
+    to: {
+      description:
+        'Where to. Of data: newest-proven, newest, an age such as 24h-ago (a proven backup that is at least so old, else any), or the key of a manifest.',
+      required: false,
+      default: 'default',
+      example: '24h-ago',
+      parse: parsers.line,
+    },
+    plan: {
+      description: 'true: tells every step with its usual time, and what would be lost, and changes nothing.',
+      required: false,
+      default: 'false',
+      example: 'true',
+      parse: parsers.oneOf('false', 'true'),
+    },
+    config: {
+      description: 'Where understudy.yml is.',
+      required: false,
+      default: 'understudy.yml',
+      example: 'understudy.yml',
+      parse: parsers.line,
+    },
+    'role-arn': {
+      description:
+        "The role that infra/rollback.yaml made, to take with the job's OIDC token; never the one in understudy.yml, which may not restore. Without it, the job's own credentials are used.",
+      required: false,
+      example: 'arn:aws:iam::111122223333:role/chatmrpt-production-rollback',
+      parse: parsers.role,
+    },
+    excerpts: {
+      description:
+        'Whether the summary may show lines of the log and what checks answered: on, off, or auto, which is off where the repository is public.',
+      required: false,
+      default: 'auto',
+      example: 'auto',
+      parse: parsers.oneOf('auto', 'on', 'off'),
+    },
+    'github-token': {
+      description: 'Reads whether a run in the way has ended (actions: read).',
+      required: false,
+      default: '${{ github.token }}',
+      example: '${{ github.token }}',
+      parse: parsers.line,
+    },
+  },
+  outputs: {
+    result: {
+      description:
+        'What happened, as JSON: result (done, unchanged, reverted, refused, failed or unknown), reason, sentence, todo, and the same of each instance.',
+    },
+    reason: { description: 'The reason alone, such as restored, planned or check-failed.' },
+    operation: { description: 'The name of this operation in ledger, results and logs.' },
+    backup: { description: 'Of data: the key of the manifest that was gone back to.' },
+    saved: { description: 'Of data: the key of the manifest of what was there before, where it could be backed up.' },
+  },
+} as const satisfies ActionDeclaration;

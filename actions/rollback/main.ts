@@ -1,0 +1,57 @@
+import { readInputs } from '../../src/action/inputs.ts';
+import { readJob, refusePullRequests } from '../../src/action/job.ts';
+import { phase } from '../../src/action/log.ts';
+import type { Result } from '../../src/action/result.ts';
+import { openBucket } from '../../src/aws/bucket.ts';
+import { reviewBackups } from '../../src/backup/review.ts';
+import { openConfig } from '../../src/config/parse.ts';
+import { openGitHub, readExcerpts } from '../../src/github/github.ts';
+import { holdingLease } from '../../src/operation/hold.ts';
+import { lookAfterLeftover, type Review } from '../../src/operation/leftover.ts';
+import { connect } from '../../src/operation/operation.ts';
+import { concluding, type Report } from '../../src/operation/report.ts';
+import { chooseBackup, findHost, restoreData, tellLoss, tellPlanOfData } from './data.ts';
+import { declaration } from './declaration.ts';
+import { planRollback } from './plan.ts';
+import { requireBuckets, tellPlan } from './steps.ts';
+
+/** Takes an environment back, and says what became of it. */
+export function main(signal: AbortSignal): Promise<Result> {
+  return concluding('Rollback', (report) => rollBack(report, signal));
+}
+
+/** Looks after what main left, unless it ended well. */
+export function post(): Promise<void> {
+  return lookAfterLeftover(review);
+}
+
+/** It may have been stopped while it backed up what was there. */
+const review: Review = (services, operation, told) =>
+  operation.document === 'backup' ? reviewBackups(services, operation, told) : Promise.resolve(told);
+
+async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
+  const inputs = readInputs(declaration.inputs);
+  const job = readJob();
+  refusePullRequests(job);
+  const config = await phase('Read understudy.yml', () => openConfig(inputs.config));
+  const plan = planRollback(inputs, job, config);
+  tellPlan(plan, report);
+
+  const { operation } = plan;
+  const services = connect(operation);
+  const github = openGitHub({ ...job, token: inputs['github-token'] });
+  const excerpts = await readExcerpts(inputs.excerpts, github);
+  await phase('Look at the buckets', () => requireBuckets(services, plan));
+  const stage = { plan, services, backups: openBucket(services.clients, plan.backups), job, excerpts, report };
+  const chosen = await phase('Choose the backup', () => chooseBackup(stage));
+  const found = await phase('Ask the instance', () => findHost(stage, chosen, signal));
+  tellLoss(stage, chosen, found);
+  if (plan.dry) return tellPlanOfData(stage, chosen, found);
+  if ('ended' in found) return found.ended;
+
+  const instances = [found.instance];
+  const { result } = await holdingLease({ services, operation, instances, job, github, signal }, (held) =>
+    restoreData(stage, chosen, found, held),
+  );
+  return result;
+}
