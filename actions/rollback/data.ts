@@ -74,19 +74,26 @@ export async function findHost(stage: Stage, chosen: Backup, signal: AbortSignal
   const { services, plan, report } = stage;
   const { operation } = plan;
   const targets = await findTargets(services.clients, operation.app, operation.environment);
-  const target = targets.length === 1 ? targets[0] : targets.find(({ id }) => id === chosen.manifest.instance);
-  if (!target) throw ofAnother(targets.map(({ id }) => id), chosen.manifest);
+  const target =
+    targets.length === 1 ? targets[0] : targets.find(({ id }) => id === chosen.manifest.instance);
+  if (!target)
+    throw ofAnother(
+      targets.map(({ id }) => id),
+      chosen.manifest,
+    );
   const instance = target.id;
   const earlier = Array.from({ length: operation.attempt - 1 }, (_, index) => operation.attempt - 1 - index);
-  const states = await probe(services, operation, [instance], 'none', signal);
+  const states = await probe(services, operation, [instance], { ask: 'kept' }, signal);
   readFleet([target], states, operation.app, 0);
   readLive(states, operation.app);
   report.facts.push(['Instance', code(instance)]);
   const state = states.get(instance);
   for (const attempt of earlier) {
     const id = operation.id.replace(/-\d+-(?=rollback-)/, `-${attempt}-`);
-    const told = toHostResult((await probe(services, operation, [instance], id, signal)).get(instance)?.about?.result);
-    if (!told || told.result !== 'done') continue;
+    const told = toHostResult(
+      (await probe(services, operation, [instance], { about: id }, signal)).get(instance)?.about?.result,
+    );
+    if (told?.result !== 'done') continue;
     const sentence = `Attempt ${attempt} of this run has done it already. ${told.sentence ?? ''}`.trim();
     return { instance, state, ended: resultOf({ outcome: 'unchanged', reason: 'already-ended', sentence }) };
   }
@@ -103,8 +110,8 @@ function ofAnother(instances: readonly string[], { instance }: Manifest): Operat
 }
 
 /** Tells what going back loses, as far as it is known before anything is done. */
-export function tellLoss({ services, report }: Stage, { manifest }: Backup, _found: Found): void {
-  const loss = describeLoss({ manifest, now: services.bucket.now(), rows: undefined });
+export function tellLoss({ services, report }: Stage, { manifest }: Backup, { state }: Found): void {
+  const loss = describeLoss({ manifest, now: services.bucket.now(), rows: state?.rows ?? undefined });
   say(loss);
   report.facts.push(['Lost', escapeMarkdown(loss)]);
 }
@@ -121,10 +128,16 @@ export async function tellPlanOfData(stage: Stage, { key }: Backup, { instance }
   const steps: PlannedStep[] = [
     { what: `take the lease of ${environment}` },
     { what: `back up what is there on ${instance}, and confirm it in the bucket`, usual: usual('backup') },
-    { what: `fetch and prove ${key} there, while ${app} serves`, usual: step('fetch', 'integrity', 'content') },
+    {
+      what: `fetch and prove ${key} there, while ${app} serves`,
+      usual: step('fetch', 'integrity', 'content'),
+    },
     { what: `copy what is there on the instance, too`, usual: step('ready', 'copy') },
     { what: `stop ${app} and exchange the data; users wait from here on`, usual: step('stop', 'exchange') },
-    { what: `start ${app}, and ask every check; what is not healthy is put back`, usual: step('start', 'check', 'settle') },
+    {
+      what: `start ${app}, and ask every check; what is not healthy is put back`,
+      usual: step('start', 'check', 'settle'),
+    },
     { what: 'record it in the ledger, and give the lease back' },
   ];
   for (const line of stepLines(steps)) say(line);
@@ -146,7 +159,8 @@ export async function restoreData(stage: Stage, chosen: Backup, found: Found, he
   const parts = partsOf(manifest, saving.manifest, found.state?.live ?? '');
   if (saving.manifest) noteRows(stage, saving.manifest, manifest);
   const bringsCode = parts.includes('code');
-  if (bringsCode) report.facts.push(['Release', `${code(manifest.release.slice(0, 12))}, which comes with its data`]);
+  if (bringsCode)
+    report.facts.push(['Release', `${code(manifest.release.slice(0, 12))}, which comes with its data`]);
   const outcomes = await phase(`Restore ${parts.join(', ')}`, async () => {
     await putRequest(services, operation, { bucket: plan.backups, key, manifest, stored, parts });
     const parameters = { fence: String(held.fence), excerpts, mode: 'restore' };
@@ -166,7 +180,11 @@ const notBackedUp: readonly Reason[] = [
 
 type Saving = { readonly manifest: Manifest | undefined } | { readonly stopped: Judged };
 
-async function saveWhatIsThere({ plan, job, excerpts, backups, report }: Stage, work: Work, held: Held): Promise<Saving> {
+async function saveWhatIsThere(
+  { plan, job, excerpts, backups, report }: Stage,
+  work: Work,
+  held: Held,
+): Promise<Saving> {
   const order = { excerpts, delivery: plan.delivery, timeout: backupSeconds };
   const judged = await backUpFirst(work, order, job, held);
   const [told] = judged.instances;
@@ -193,7 +211,8 @@ async function saveWhatIsThere({ plan, job, excerpts, backups, report }: Stage, 
  * together are known to have run.
  */
 function partsOf(then: Manifest, now: Manifest | undefined, live: string): Part[] {
-  const fits = live === then.release.slice(0, 12) || (live !== '' && now !== undefined && sameSchemas(now, then));
+  const fits =
+    live === then.release.slice(0, 12) || (live !== '' && now !== undefined && sameSchemas(now, then));
   return fits ? ['databases', 'files'] : ['databases', 'files', 'code'];
 }
 

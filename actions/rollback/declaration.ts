@@ -4,7 +4,7 @@ import { parsers } from '../../src/action/inputs.ts';
 export const declaration = {
   name: 'Roll back',
   description:
-    'Takes an environment back through Systems Manager: to an earlier release in seconds, or to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
+    'Takes an environment back through Systems Manager: to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
   inputs: {
     environment: {
       description: 'The environment of understudy.yml to take back.',
@@ -13,10 +13,10 @@ export const declaration = {
       parse: parsers.name,
     },
     what: {
-      description: 'What goes back: release (the code), or data (a backup).',
-      required: false,
-      default: 'release',
-      example: 'release',
+      description:
+        'What goes back: data, to a backup. An earlier release or image cannot be gone back to yet.',
+      required: true,
+      example: 'data',
       parse: parsers.oneOf('release', 'data', 'image'),
     },
     to: {
@@ -72,6 +72,8 @@ export const declaration = {
     reason: { description: 'The reason alone, such as restored, planned or check-failed.' },
     operation: { description: 'The name of this operation in ledger, results and logs.' },
     backup: { description: 'Of data: the key of the manifest that was gone back to.' },
-    saved: { description: 'Of data: the key of the manifest of what was there before, where it could be backed up.' },
+    saved: {
+      description: 'Of data: the key of the manifest of what was there before, where it could be backed up.',
+    },
   },
 } as const satisfies ActionDeclaration;

@@ -42,7 +42,14 @@ async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the buckets', () => requireBuckets(services, plan));
-  const stage = { plan, services, backups: openBucket(services.clients, plan.backups), job, excerpts, report };
+  const stage = {
+    plan,
+    services,
+    backups: openBucket(services.clients, plan.backups),
+    job,
+    excerpts,
+    report,
+  };
   const chosen = await phase('Choose the backup', () => chooseBackup(stage));
   const found = await phase('Ask the instance', () => findHost(stage, chosen, signal));
   tellLoss(stage, chosen, found);

@@ -1,11 +1,11 @@
 import type { Job } from '../../src/action/job.ts';
+import { say } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
 import { code } from '../../src/action/summary.ts';
 import type { Bucket } from '../../src/aws/bucket.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
 import type { Services } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
-import { say } from '../../src/action/log.ts';
 import { declaration } from './declaration.ts';
 import { describePlan, type Plan } from './plan.ts';
 

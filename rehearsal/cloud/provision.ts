@@ -28,6 +28,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const { bucket, backups } = findEnvironment(config, wish.environment);
   const workflows = calledWorkflows(wish.folder);
   const drills = workflows.filter((ref) => ref.includes('/verify-backup.yml@'));
+  const rollbacks = workflows.filter((ref) => ref.includes('/rollback.yml@'));
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
@@ -38,7 +39,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
       Environment: wish.environment,
       Repository: wish.repository,
       RepositoryId: String(known.id),
-      WorkflowRefs: workflows.filter((ref) => !drills.includes(ref)).join(','),
+      WorkflowRefs: workflows.filter((ref) => ![...drills, ...rollbacks].includes(ref)).join(','),
       OidcProviderArn: await identityProvider(cloud),
       StateBucketName: bucket,
       BackupBucketName: backups ?? `${bucket}-backups`,
@@ -67,7 +68,18 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     await raiseStack(cloud, drill);
     tell(`the stack ${drill.name} is complete`);
   }
+  const rollback: StackPlan = {
+    name: `${wish.app}-${wish.environment}-rollback`,
+    template: 'infra/rollback.yaml',
+    bucket,
+    parameters: { ...foundation.parameters, WorkflowRefs: rollbacks.join(',') },
+  };
+  if (rollbacks.length > 0) {
+    await raiseStack(cloud, rollback);
+    tell(`the stack ${rollback.name} is complete`);
+  }
   const resources = [
+    ...(rollbacks.length > 0 ? await listResources(cloud, rollback) : []),
     ...(drills.length > 0 ? await listResources(cloud, drill) : []),
     ...(await listResources(cloud, foundation, { MakeOidcProvider: false })),
     ...(await listResources(cloud, documents)),

@@ -13,7 +13,10 @@ export interface Holder {
 }
 
 /** The roles and policies that a template of infra/ makes, by name; read from it, for emulators change them. */
-export function holdersIn(stack: Stack, file: 'foundation' | 'drill' = 'foundation'): Map<string, Holder> {
+export function holdersIn(
+  stack: Stack,
+  file: 'foundation' | 'drill' | 'rollback' = 'foundation',
+): Map<string, Holder> {
   const template = readFileSync(new URL(`../../infra/${file}.yaml`, import.meta.url), 'utf8');
   const holders = resourcesOf(template, stack).flatMap(toHolder);
   return new Map(holders.map((holder) => [holder.name, holder]));

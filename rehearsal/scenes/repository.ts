@@ -19,7 +19,9 @@ export class CallerRepository {
   static async copyOf(source: string, app: string, cloud: Cloud, named = app): Promise<CallerRepository> {
     const repository = new CallerRepository(app, source, await copyRepository(cloud, app, source));
     if (named !== app) {
-      const workflows = ['deploy', 'backup', 'verify-backup'].map((name) => `.github/workflows/${name}.yml`);
+      const workflows = ['deploy', 'backup', 'verify-backup', 'rollback'].map(
+        (name) => `.github/workflows/${name}.yml`,
+      );
       for (const file of ['understudy.yml', ...workflows]) {
         await repository.edit(file, (text) => text.replaceAll(named, app));
       }

@@ -71,7 +71,11 @@ export function choose(candidates: readonly Candidate[], wish: Wish, now: number
 }
 
 /** What to know of the choice: that it is not proven, or that a newer one is there which is not. */
-export function remarkOn(chosen: Candidate, candidates: readonly Candidate[], wish: Wish): string | undefined {
+export function remarkOn(
+  chosen: Candidate,
+  candidates: readonly Candidate[],
+  wish: Wish,
+): string | undefined {
   if (!chosen.proven) return 'No drill has proven it.';
   const newer = candidates.find(({ time, proven }) => time > chosen.time && !proven);
   if (!newer || 'key' in wish || ('ageMs' in wish && wish.ageMs > 0)) return undefined;
@@ -120,7 +124,11 @@ function unusable(happened: string): OperationError {
 
 export function noSuchBackup(bucket: string, wish: Wish): OperationError {
   const which =
-    'key' in wish ? `is called ${wish.key}` : 'ageMs' in wish && wish.ageMs > 0 ? `is ${inSpan(wish.ageMs)} old` : 'is there';
+    'key' in wish
+      ? `is called ${wish.key}`
+      : 'ageMs' in wish && wish.ageMs > 0
+        ? `is ${inSpan(wish.ageMs)} old`
+        : 'is there';
   return new OperationError({
     reason: 'no-backup',
     happened: `No backup in ${bucket} ${which}.`,

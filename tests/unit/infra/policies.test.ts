@@ -28,17 +28,23 @@ function foundation(parameters: Record<string, string | string[]> = {}): Map<str
   });
 }
 
-const drillWorkflow = workflow.replace('deploy-staging', 'verify-backup');
-
-function drills(change: Record<string, string | string[]> = {}): Map<string, Holder> {
+/** What a stack beside the foundation makes, whose role the jobs of one workflow take. */
+function beside(
+  file: 'drill' | 'rollback',
+  of: string,
+  change: Record<string, string | string[]> = {},
+): Map<string, Holder> {
   const named = { App: 'isso', Environment: 'staging', Repository: 'acme/isso', RepositoryId: '42' };
-  const own = { WorkflowRefs: [drillWorkflow], OidcProviderArn: provider };
+  const own = { WorkflowRefs: [workflow.replace('deploy-staging', of)], OidcProviderArn: provider };
   const buckets = { StateBucketName: 'isso-understudy', BackupBucketName: 'isso-understudy-backups' };
   const parameters = { ...named, ...own, ...buckets };
-  return holdersIn({ account, region, parameters: { ...parameters, ...change } }, 'drill');
+  return holdersIn({ account, region, parameters: { ...parameters, ...change } }, file);
 }
 
-const holders = new Map([...foundation(), ...drills()]);
+const drills = (change = {}) => beside('drill', 'verify-backup', change);
+const rollbacks = (change = {}) => beside('rollback', 'rollback', change);
+
+const holders = new Map([...foundation(), ...drills(), ...rollbacks()]);
 const document = (name: string) => `arn:aws:ssm:${region}:${account}:document/${name}`;
 const instance = `arn:aws:ec2:${region}:${account}:instance/i-0123456789abcdef0`;
 const state = (key: string) => `arn:aws:s3:::isso-understudy/${key}`;
@@ -324,6 +330,40 @@ const tables: Table[] = [
     ],
   },
   {
+    who: 'isso-staging-rollback',
+    may: [
+      ['restore', 'ssm:SendCommand', document('isso-restore')],
+      ['go back to a release', 'ssm:SendCommand', document('isso-rollback')],
+      ['back up first', 'ssm:SendCommand', document('isso-backup')],
+      ['probe', 'ssm:SendCommand', document('isso-probe')],
+      ['cancel', 'ssm:SendCommand', document('isso-cancel')],
+      ['send to an instance of staging', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+      ['read a backup', 's3:GetObject', backups('backups/isso/staging/daily/1/app.db')],
+      ['read what was proven', 's3:GetObject', backups('proven/isso/staging/1/app.db')],
+      ['find backups', 's3:ListBucket', 'arn:aws:s3:::isso-understudy-backups'],
+      ['find releases', 's3:ListBucket', 'arn:aws:s3:::isso-understudy'],
+      ['read what steps usually take', 's3:GetObject', state('ledger/isso/staging/1.json')],
+      ['write into the ledger', 's3:PutObject', state('ledger/isso/staging/1.json'), create],
+      ['ask for a restore', 's3:PutObject', state('requests/isso/staging/1.json'), create],
+      ['take the lease', 's3:PutObject', state('leases/isso/staging.json'), create],
+      ['renew the lease it read', 's3:PutObject', state('leases/isso/staging.json'), swap],
+    ],
+    mayNot: [
+      ['deploy', 'ssm:SendCommand', document('isso-deploy')],
+      ['prepare a host', 'ssm:SendCommand', document('isso-prepare-host')],
+      ['run a shell command', 'ssm:SendCommand', document('AWS-RunShellScript')],
+      ['send to an instance of production', 'ssm:SendCommand', instance, tags('isso', 'production')],
+      ['send to an instance of another app', 'ssm:SendCommand', instance, tags('other', 'staging')],
+      ["read production's backups", 's3:GetObject', backups('backups/isso/production/daily/1/app.db')],
+      ['write a backup', 's3:PutObject', backups('backups/isso/staging/daily/1/app.db'), create],
+      ['delete a backup', 's3:DeleteObject', backups('backups/isso/staging/daily/1/app.db')],
+      ['call a backup proven', 's3:PutObject', backups('proven/isso/staging/1/app.db'), create],
+      ['store a release', 's3:PutObject', state('releases/isso/staging/1.tar.gz'), create],
+      ['take the lease by force', 's3:PutObject', state('leases/isso/staging.json'), {}],
+      ['read secrets', 'ssm:GetParametersByPath', parameter('/isso/staging')],
+    ],
+  },
+  {
     who: 'isso-staging-drill-builder',
     may: [
       ['lay a network', 'ec2:CreateVpc', ec2('vpc/vpc-1'), {}],
@@ -468,7 +508,7 @@ describe.each(tables)('$who', ({ who, may, mayNot }) => {
   });
 });
 
-test.each(['isso-staging-ci', 'isso-staging-drill'])(
+test.each(['isso-staging-ci', 'isso-staging-drill', 'isso-staging-rollback'])(
   'what CI may do whatever the resource is the hole that SECURITY.md names, and no more: %s',
   (who) => {
     const statements = (holders.get(who)?.policies ?? []).flatMap(
@@ -507,6 +547,7 @@ test('a host decrypts through Parameter Store alone, and its own secrets alone',
 describe.each([
   ['isso-staging-ci', foundation, 'deploy-staging'],
   ['isso-staging-drill', drills, 'verify-backup'],
+  ['isso-staging-rollback', rollbacks, 'rollback'],
 ] as const)('who may become %s', (role, made, file) => {
   const claims = {
     aud: 'sts.amazonaws.com',

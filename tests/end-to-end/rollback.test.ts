@@ -1,0 +1,162 @@
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { clearFaults } from '../../rehearsal/cloud/fault.ts';
+import { type RecordedCall, readCalls } from '../../rehearsal/gateway/record.ts';
+import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
+import { holdersIn } from '../../rehearsal/policies/foundation.ts';
+import { Job, type Step } from '../../rehearsal/runner/step.ts';
+import { backupsOf } from '../../rehearsal/scenes/backups.ts';
+import { Cast } from '../../rehearsal/scenes/cast.ts';
+import type { Staging } from '../../rehearsal/scenes/staging.ts';
+import { assertConclusion } from '../../rehearsal/scenes/verdict.ts';
+
+// The buttons, through the bundle, on a real host.
+
+jest.setTimeout(120_000);
+
+const name = `rb${process.pid.toString(36)}`;
+const Bucket = 'kiosk-understudy-backups';
+let cloud: Cloud;
+let kiosk: Staging;
+let job: Job;
+
+beforeAll(async () => {
+  await stopCloud(name);
+  cloud = await startCloud({ name });
+  kiosk = await new Cast(cloud).get('kiosk');
+  await kiosk.ensureLive();
+  job = await Job.open(cloud, 'acme/kiosk', 'rollback.yml');
+}, 180_000);
+
+afterAll(async () => {
+  await stopCloud(name);
+}, 60_000);
+
+afterEach(() => clearFaults(cloud));
+
+let runs = 7000;
+
+interface Told {
+  readonly result: string;
+  readonly reason: string;
+  readonly sentence: string;
+  readonly instances: readonly { readonly instance: string }[];
+}
+
+const toldBy = ({ outputs }: Step): Told => JSON.parse(outputs['result'] ?? '{}');
+const verdictOf = (step: Step): string[] => [toldBy(step).result, toldBy(step).reason];
+
+const inputsOf = (inputs: Record<string, string>): Record<string, string> => ({
+  environment: 'staging',
+  config: join(kiosk.repository.folder, 'understudy.yml'),
+  'role-arn': `arn:aws:iam::${cloud.account}:role/kiosk-staging-rollback`,
+  'github-token': 'ghs_x',
+  ...inputs,
+});
+
+/** Of a new run, unless an attempt of the last one is asked for. */
+function envOf(attempt = 1): Record<string, string> {
+  if (attempt === 1) runs += 1;
+  return { GITHUB_RUN_ID: String(runs), GITHUB_RUN_ATTEMPT: String(attempt) };
+}
+
+const press = (inputs: Record<string, string>, attempt?: number): Promise<Step> =>
+  job.run('rollback', inputsOf(inputs), envOf(attempt));
+
+const database = '/srv/kiosk/shared/visits.db';
+const sql = (statement: string): Promise<string> =>
+  kiosk.host.ask('sqlite3', '-cmd', '.timeout 10000', database, statement);
+const visits = async (): Promise<string[]> =>
+  (await sql('SELECT name FROM visits ORDER BY name')).split('\n');
+
+/** Backs up by the workflow, and gives the key of the manifest. */
+async function backUp(): Promise<string> {
+  assertConclusion(await kiosk.dispatch('backup.yml'), 'success');
+  return (await backupsOf(kiosk))[0]?.key ?? '';
+}
+
+/** The calls of AWS that the rollback's role has made since so many. */
+const callsSince = (count: number): RecordedCall[] =>
+  readCalls(join(cloud.state, 'calls.jsonl'))
+    .slice(count)
+    .filter(({ principal }) => principal === 'role/kiosk-staging-rollback');
+const callsSoFar = (): number => readCalls(join(cloud.state, 'calls.jsonl')).length;
+
+describe('the button: data', () => {
+  let good: string;
+
+  beforeAll(async () => {
+    await sql("DELETE FROM visits; INSERT INTO visits VALUES ('ada'), ('grace')");
+    good = await backUp();
+    await sql("DELETE FROM visits; INSERT INTO visits VALUES ('mallory')");
+  }, 60_000);
+
+  test('tells by plan: true what it would do and lose, and writes nothing', async () => {
+    const before = callsSoFar();
+    const step = await press({ what: 'data', plan: 'true' });
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'unchanged', 'planned']);
+    expect(step.log).toContain(`chosen      ${good}`);
+    expect(step.summary).toContain('the backup holds 2 rows, and there are 1 now (1 row more)');
+    expect(step.summary).toMatch(/back up what is there on .+ \| \d/);
+    expect(step.summary).toContain('No drill has proven it');
+    const calls = callsSince(before);
+    const wrote = calls.filter(({ action }) => /^(Put|Delete|Copy|Create)/.test(action));
+    expect(wrote).toEqual([]);
+    const sent = calls.filter(({ action }) => action === 'SendCommand').map(({ resource }) => resource);
+    expect(new Set(sent.map((resource) => /document\/kiosk-(\w+)/.exec(resource)?.[1]))).toEqual(
+      new Set(['probe']),
+    );
+    expect(await visits()).toEqual(['mallory']);
+  });
+
+  test('puts the backup in place after backing up what was there, and says what that lost', async () => {
+    const step = await press({ what: 'data' });
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'restored']);
+    expect(await visits()).toEqual(['ada', 'grace']);
+    expect(await kiosk.host.get('/health')).toContain('"visits": 2');
+    expect(step.outputs['backup']).toBe(good);
+    expect(step.outputs['saved']).toBe((await backupsOf(kiosk))[0]?.key);
+    expect(step.summary).toContain('| <code>visits</code> | 1 | 2 |');
+    expect(await kiosk.account.lease()).toBe('released');
+    // Re-run, it restores nothing again, and loses nothing of what was written since.
+    await sql("INSERT INTO visits VALUES ('joan')");
+    expect(verdictOf(await press({ what: 'data' }, 2))).toEqual(['unchanged', 'already-ended']);
+    expect(await visits()).toEqual(['ada', 'grace', 'joan']);
+    // What was there can be gone back to in its turn.
+    const back = await press({ what: 'data', to: step.outputs['saved'] ?? '' });
+    expect(verdictOf(back)).toEqual(['done', 'restored']);
+    expect(await visits()).toEqual(['mallory']);
+  });
+
+  test.each([
+    ['an age that no backup has', { to: '24h-ago' }, 'no-backup', /^No backup in .+ is 24 h old/],
+    ['another word', { to: 'yesterday' }, 'bad-input', /^input to: It must be newest-proven/],
+    ['an image', { what: 'image' }, 'bad-input', /^input what: /],
+    [
+      'one that is not there',
+      { to: 'backups/kiosk/staging/daily/x/manifest.json' },
+      'no-backup',
+      /is called/,
+    ],
+  ])('refuses %s, and changes nothing', async (_, inputs, reason, sentence) => {
+    const before = callsSoFar();
+    const step = await press({ what: 'data', ...inputs });
+    expect([step.code, ...verdictOf(step)]).toEqual([1, 'refused', reason]);
+    expect(toldBy(step).sentence).toMatch(sentence);
+    expect(callsSince(before).filter(({ action }) => /^(Put|Send)/.test(action))).toEqual([]);
+  });
+});
+
+test('the role of the rollbacks may do all that they did', async () => {
+  const calls = callsSince(0);
+  expect(calls.length).toBeGreaterThan(50);
+  const parameters = {
+    ...{ App: 'kiosk', Environment: 'staging', Repository: 'acme/kiosk', RepositoryId: '1' },
+    WorkflowRefs: [`understudy-actions/understudy/.github/workflows/rollback.yml@${'0'.repeat(40)}`],
+    OidcProviderArn: 'arn:aws:iam::123456789012:oidc-provider/x',
+    ...{ StateBucketName: 'kiosk-understudy', BackupBucketName: Bucket },
+  };
+  const { account, region } = cloud;
+  expect(await findDeniedCalls(calls, holdersIn({ account, region, parameters }, 'rollback'))).toEqual([]);
+});
