@@ -13,55 +13,17 @@
 # include library/rehearsal.sh
 # include library/health.sh
 # include library/switch.sh
+# include library/takeover.sh
 # include library/recovery.sh
 # include library/leftover.sh
 
 action=deploy
-short=${release:0:12}
-folder=$home/releases/$short
-backup=$state/backups/$operation
-copy=$state/rehearsal/$short
 
 check_room() {
-  local total databases need free place spare=''
+  local total databases
   read -r total databases < <(data_bytes)
-  need=$((total + databases * 3 + 64 * 1024 * 1024))
-  place=$(read_only_place)
-  [[ -z $place ]] || refuse read-only "$place cannot be written: its volume is read-only."
-  for place in "$home" "$state"; do
-    free=$(free_bytes "$place")
-    ((free >= need)) || refuse no-room "$place has $((free >> 20)) MiB free, and a deploy needs about $((need >> 20)) MiB beside the release."
-    if [[ -z $spare ]] || ((free - need < spare)); then spare=$((free - need)); fi
-  done
-  keep_fact spare-bytes "$spare" # for the release: see download
+  require_room "$((total + databases * 3 + 64 * 1024 * 1024))"
   check_memory
-  lay_ballast
-  note "needs about $((need >> 20)) MiB of $((free >> 20)) MiB, beside the release"
-}
-
-# The rehearsal runs beside the live release: as much memory again must be there. Where it is not, a port that can be
-# held is held from before the rehearsal, and no two releases are ever up at once.
-check_memory() {
-  local previous main used free told
-  previous=$(fact previous)
-  [[ -n $previous ]] || return 0
-  main=$(unit_state "$app@$previous.service" MainPID)
-  ((main > 0)) || return 0
-  used=$(ps -o rss= --pid "$main" --ppid "$main" | awk '{sum += $1} END {print sum + 0}')
-  free=$(awk '$1 == "MemAvailable:" {print $2}' /proc/meminfo)
-  ((free < used)) || return 0
-  told="The live release takes $((used >> 10)) MiB, and only $((free >> 10)) MiB are free for another beside it"
-  has_socket || refuse no-memory "$told."
-  keep_fact memory-short "$told"
-}
-
-# An earlier release goes back to the data that it knew: with another schema only a restore can pair the two.
-check_fits() {
-  local known now
-  known=$(jq -r '.schema // ""' "$state/releases/$short.json" 2>/dev/null) || known=''
-  [[ -n $known ]] || refuse data-changed "This host does not know on which schema release $short ran, so it was not put back."
-  now=$(schema_below "$(setting user)" "$home/shared")
-  [[ $now == "$known" ]] || refuse data-changed "The schema of the live data is not the one that release $short ran on, so it was not put back."
 }
 
 check_schema() {
@@ -76,11 +38,8 @@ check_schema() {
 hold_still() {
   rest_workers
   hold
-}
-
-rest_workers() {
-  keep_fact workers-stopped yes
-  stop_workers
+  back_up_databases "$backup/kept" quick_check
+  keep_fact kept yes
 }
 
 # Live data changes from here on. Under `overlap` the old release serves on meanwhile.
@@ -95,43 +54,6 @@ migrate() {
   keep_fact migrated yes
 }
 
-# Under its users for some seconds, it must not have died, and answer every check once more (attacks 1 and 2): only
-# then the workers go over to it.
-watch_users() {
-  local of=$app@$short.service until latest
-  until=$(($(fact exposed) + $(watched_ms)))
-  # What was on its way to start when the socket became ours comes up after it: no verdict before that (attack 2).
-  latest=$(($(uptime_ms) + $(fact load-ms) + 200))
-  ((until >= latest)) || until=$latest
-  while lives_on "$of" && (($(uptime_ms) < until)); do sleep 0.2; done
-  if lives_on "$of"; then await_healthy public "$of" 10000; fi
-  lives_on "$of" || fail_start "$of" 'was healthy, and ended soon after under its users'
-  be_alone 0
-  start_workers
-}
-
-# The fields of the result that a deploy adds: outcome HEALTHY RELEASE-NOW-LIVE
-outcome() {
-  local wait_ms down_ms
-  read -r wait_ms down_ms < <(users_times)
-  jq -nc --arg release "$short" --arg previous "$(fact previous)" --argjson healthy "$1" --argjson met "$(has_fact exposed && echo true || echo false)" \
-    --argjson wait_ms "$wait_ms" --argjson down_ms "$down_ms" '{$release, $previous, $met, $healthy, $wait_ms, $down_ms}'
-}
-
-# A step failed: refused when nothing changed, else what was done is put back.
-give_up() {
-  local result reason sentence
-  take_failure "$1"
-  if [[ $result == refused ]]; then
-    remove_copy
-    finish refused "$reason" "$sentence" "$(outcome false '')"
-  else
-    put_back
-    conclude_put_back "$reason" "$sentence"
-  fi
-  exit 0
-}
-
 usual_reason() {
   case $1 in
   prepare) echo prepare-failed ;;
@@ -144,22 +66,7 @@ usual_reason() {
 }
 
 work() {
-  # systemd takes death by SIGTERM for a success, and then no recovery follows.
-  trap 'exit 143' TERM
-  install -d -m 0700 "$state/releases"
-  if ! take_host; then
-    finish refused busy "Operation $(head -n 1 "$state/lock") is at work on this host." "$(outcome false '')"
-    return
-  fi
-  recover_others
-  keep_fact started "$(uptime_ms)"
-  keep_fact previous "$(live_release)"
-  keep_fact boot "$(</proc/sys/kernel/random/boot_id)"
-  step lock safely take_lock
-  if [[ $(live_release) == "$short" ]]; then
-    already_live
-    return
-  fi
+  begin_takeover
   if [[ ${data:-any} == same ]]; then step fits safely check_fits; fi
   begin_environment
   step room safely check_room
@@ -179,10 +86,10 @@ work() {
   step current commit
   step watch watch_users
   step prune prune
-  finish_deployed ''
+  finish_live ''
 }
 
-finish_deployed() {
+finish_live() {
   local previous
   previous=$(fact previous)
   finish 'done' deployed "Release $short is live${previous:+ in place of $previous}.$1$(tell_memory)" "$(outcome true)"
@@ -192,18 +99,6 @@ tell_memory() {
   if has_fact memory-short; then
     printf ' %s: the port was held from before the rehearsal, and requests waited.' "$(fact memory-short)"
   fi
-}
-
-already_live() {
-  on_failure=tell_unhealthy
-  step check await_healthy public "$app@$short.service" 10000
-  finish unchanged already-live "Release $short is live and healthy; nothing was restarted." "$(outcome true)"
-}
-
-tell_unhealthy() {
-  finish failed check-failed "Release $short was live already and is not healthy; nothing was changed. $(failure sentence)" \
-    "$(outcome false "$short")"
-  exit 0
 }
 
 begin_operation "$@"

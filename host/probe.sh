@@ -45,24 +45,11 @@ tell_kept() { # LIVE
   done < <(releases_by_age) | jq -cs .
 }
 
-tell_rows() { # LIVE
-  local name user total=0 rows
-  user=$(setting user)
-  [[ -n $1 ]] || { echo 0 && return; }
-  while IFS= read -r name; do
-    if ! is_below_shared "$name" || ! as_user "$user" test -s "$home/shared/$name"; then continue; fi
-    rows=$(count_rows "$user" "$(database_uri "$home/shared/$name" mode=rw)" | jq 'add // 0') || rows=unreadable
-    are_numbers "$rows" || { echo null && return; }
-    total=$((total + rows))
-  done < <(short=$1 databases)
-  echo "$total"
-}
-
 # What was asked for beside the state: none, kept, or a release whose time in health is wanted.
 tell_asked() { # LIVE DIGEST HEALTHY
   case $ask in
   none) echo '{}' ;;
-  kept) jq -nc --argjson kept "$(tell_kept "$1")" --argjson rows "$(tell_rows "$1")" '{$kept, $rows}' ;;
+  kept) jq -nc --argjson kept "$(tell_kept "$1")" --argjson rows "$(live_rows "$1")" '{$kept, $rows}' ;;
   *) jq -nc --argjson soak "$(soak_of "$ask" "$2" "$3")" --argjson now "$(date +%s)" '{$soak, $now}' ;;
   esac
 }

@@ -73,6 +73,20 @@ count_rows() { # USER URI
   as_user "$1" timeout --foreground 900 sqlite3 -batch -bail -init /dev/null "$2" <<<"$statements" | jq -cs 'add // {}'
 }
 
+# The rows of all tables in the databases that a release names, or null where they cannot be read.
+live_rows() { # RELEASE
+  local name user total=0 rows
+  user=$(setting user)
+  [[ -n $1 ]] || { echo 0 && return; }
+  while IFS= read -r name; do
+    if ! is_below_shared "$name" || ! as_user "$user" test -s "$home/shared/$name"; then continue; fi
+    rows=$(count_rows "$user" "$(database_uri "$home/shared/$name" mode=rw)" | jq 'add // 0') || rows=unreadable
+    are_numbers "$rows" || { echo null && return; }
+    total=$((total + rows))
+  done < <(short=$1 databases)
+  echo "$total"
+}
+
 # Bytes of the app's data; the databases, which are copied three times, apart.
 data_bytes() {
   [[ -d $home/shared ]] || { echo '0 0' && return; }

@@ -111,7 +111,7 @@ finish_forward() {
   systemctl daemon-reload
   start_release "$short"
   if (await_forward); then
-    finish_deployed ' The operation was interrupted after the switch and finished by recovery.'
+    finish_live ' The operation was interrupted after the switch and finished by recovery.'
   else
     keep_fact exposed "$(uptime_ms)"
     put_back

@@ -160,13 +160,16 @@ releases_by_age() {
   done | sort -rn
 }
 
-# Keeps the newest releases, never fewer than the live and the one before it, and what they need.
+# Keeps the newest releases, never fewer than the live and the one before it, and what they need. Of the others, only on which
+# schema they ran: they may be fetched again.
 remove_old() {
   local keep name code=0
   keep=$(of_release .keep) || return 1
+  install -d -m 0700 "$state/formerly" || return 1
   while read -r _ name; do
     [[ $name =~ ^[0-9a-f]{12}$ && $name != "$short" && $name != "$(fact previous)" ]] || continue
-    rm -rf --one-file-system "$home/releases/$name" "$state/releases/$name.json" || code=1
+    # The record first: without it a folder is none.
+    { mv -fT "$state/releases/$name.json" "$state/formerly/$name.json" && rm -rf --one-file-system "$home/releases/$name"; } || code=1
   done < <(releases_by_age | tail -n "+$((keep + 1))")
   for name in "$home"/releases/*/ "$state"/releases/*.description.json; do
     name=$(basename "$name" .description.json)
@@ -176,6 +179,7 @@ remove_old() {
   while IFS= read -r name; do rm -rf --one-file-system "$name" || code=1; done < <(
     find "$state/backups" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2-
   )
+  find "$state/formerly" -name '*.json' -mtime +400 -delete || code=1
   remove_old_operations || code=1
   return "$code"
 }

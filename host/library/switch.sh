@@ -63,8 +63,6 @@ hold() {
     stop_units "$app-probe@*.socket" "$app.socket"
   fi
   if [[ -n $previous ]]; then stop_release "$previous"; fi
-  back_up_databases "$backup/kept" quick_check
-  keep_fact kept yes
 }
 
 # How this operation switches: by pause also where there is no memory for two releases.

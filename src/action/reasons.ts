@@ -36,6 +36,11 @@ export const reasons = {
     sentence: 'The backup is in place, and the app healthy on it.',
     todo: 'Nothing.',
   },
+  'rolled-back': {
+    of: ['done'],
+    sentence: 'The earlier release is live again and healthy.',
+    todo: 'Find out what was wrong with the later one before it is deployed again.',
+  },
   verified: { of: ['done'], sentence: 'The backup restores.', todo: 'Nothing.' },
   packed: { of: ['done'], sentence: 'The release is packed.', todo: 'Deploy it.' },
   'already-live': {
@@ -124,7 +129,7 @@ export const reasons = {
   'data-changed': {
     of: ['refused'],
     sentence: 'The schema of the live data is not the one that the earlier release ran on.',
-    todo: 'Put the earlier code on top and push it, with a migration for the data as it is now; or restore a backup.',
+    todo: 'Put the earlier code on top and push it, with a migration for the data as it is now; restore a backup; or, where the earlier release can read the data as it is, roll back with `data: keep`.',
   },
 
   'backup-precondition': {

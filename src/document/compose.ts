@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { link } from './link.ts';
 
 /** Operations that have a host script, in the order of the documents. */
-export const hostOperations = ['deploy', 'probe', 'cancel', 'prepare-host', 'backup', 'restore'] as const;
+export const hostOperations = [
+  'deploy',
+  'probe',
+  'cancel',
+  'prepare-host',
+  'backup',
+  'restore',
+  'rollback',
+] as const;
 export type HostOperation = (typeof hostOperations)[number];
 
 /** Of SSM's 64 KB, which a document and the values of its parameters share: what its content may take, in bytes. */

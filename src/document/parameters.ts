@@ -35,6 +35,11 @@ const everywhere = {
   },
 } as const satisfies Record<string, DocumentParameter>;
 
+const release = {
+  description: 'The release: the SHA-256 of its archive.',
+  allowedPattern: '^[0-9a-f]{64}$',
+} as const satisfies DocumentParameter;
+
 const fence = {
   description: "The lease's fencing number; a smaller one than the host has seen is refused.",
   allowedPattern: '^[0-9]{1,15}$',
@@ -57,10 +62,7 @@ const excerpts = {
 export const documentParameters = {
   deploy: {
     ...everywhere,
-    release: {
-      description: 'The release: the SHA-256 of its archive.',
-      allowedPattern: '^[0-9a-f]{64}$',
-    },
+    release,
     fence,
     excerpts,
     data: {
@@ -157,6 +159,18 @@ export const documentParameters = {
       description: 'Whether a copy that was damaged on purpose must be refused as well.',
       allowedPattern: '^(on|off)$',
       default: 'off',
+    },
+  },
+  rollback: {
+    ...everywhere,
+    release,
+    fence,
+    excerpts,
+    data: {
+      description:
+        'same: refused unless the live data has the schema on which the release ran last on this host. keep: the release runs on the data as it is.',
+      allowedPattern: '^(same|keep)$',
+      default: 'same',
     },
   },
 } as const satisfies Record<string, Record<string, DocumentParameter>>;

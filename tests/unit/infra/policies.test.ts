@@ -109,6 +109,7 @@ const tables: Table[] = [
       ['renew the lease it read', 's3:PutObject', state('leases/isso/staging.json'), swap],
       ['ask something of a host', 's3:PutObject', state('requests/isso/staging/1/a.json'), create],
       ['back up', 'ssm:SendCommand', document('isso-backup')],
+      ['roll back', 'ssm:SendCommand', document('isso-rollback')],
       ['read results', 's3:GetObject', state('results/isso/staging/1/i-1.json')],
       ['read logs', 's3:GetObject', state('logs/isso/staging/1/i-1.log')],
       ['read a manifest', 's3:GetObject', backups('backups/isso/staging/daily/1/manifest.json')],
