@@ -27,8 +27,11 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const config = readPlace(wish);
   const { bucket, backups } = findEnvironment(config, wish.environment);
   const workflows = calledWorkflows(wish.folder);
-  const drills = workflows.filter((ref) => ref.includes('/verify-backup.yml@'));
-  const rollbacks = workflows.filter((ref) => ref.includes('/rollback.yml@'));
+  const calls = (name: string) => workflows.filter((ref) => ref.includes(`/${name}.yml@`));
+  const onlyDrills = calls('verify-backup');
+  // An image is proven by the role that drills.
+  const drills = [...onlyDrills, ...calls('create-ami')];
+  const rollbacks = calls('rollback');
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
@@ -39,7 +42,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
       Environment: wish.environment,
       Repository: wish.repository,
       RepositoryId: String(known.id),
-      WorkflowRefs: workflows.filter((ref) => ![...drills, ...rollbacks].includes(ref)).join(','),
+      WorkflowRefs: workflows.filter((ref) => ![...onlyDrills, ...rollbacks].includes(ref)).join(','),
       OidcProviderArn: await identityProvider(cloud),
       StateBucketName: bucket,
       BackupBucketName: backups ?? `${bucket}-backups`,
@@ -78,8 +81,20 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     await raiseStack(cloud, rollback);
     tell(`the stack ${rollback.name} is complete`);
   }
+  const images: StackPlan = {
+    name: `${wish.app}-${wish.environment}-images`,
+    template: 'infra/images.yaml',
+    bucket,
+    parameters: { App: wish.app, Environment: wish.environment },
+  };
+  const makesImages = calls('create-ami').length > 0;
+  if (makesImages) {
+    await raiseStack(cloud, images);
+    tell(`the stack ${images.name} is complete`);
+  }
   const resources = [
     ...(rollbacks.length > 0 ? await listResources(cloud, rollback) : []),
+    ...(makesImages ? await listResources(cloud, images, { Proven: true }) : []),
     ...(drills.length > 0 ? await listResources(cloud, drill) : []),
     ...(await listResources(cloud, foundation, { MakeOidcProvider: false })),
     ...(await listResources(cloud, documents)),

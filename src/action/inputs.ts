@@ -42,13 +42,23 @@ function matching(pattern: RegExp, expected: string): (text: string) => string {
   };
 }
 
+function wholeNumber(text: string, least: number, most: number): number {
+  const number = /^(0|[1-9]\d{0,5})$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= least && number <= most) return number;
+  throw new Error(`It must be a whole number from ${least} to ${most}, not ${quote(text)}.`);
+}
+
 /** The strict parsers. Each takes a text that is not empty, and throws what it expected. */
 export const parsers = {
   line: matching(/^[^\r\n]+$/, 'one line'),
   name: matching(/^[a-z][a-z0-9-]{1,19}$/, '2 to 20 small letters, digits or hyphens, a letter first'),
   digest: matching(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 small hexadecimal digits'),
   role: matching(/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/, 'the ARN of a role'),
+  instance: matching(/^i-[0-9a-f]{8,17}$/, 'the id of an instance'),
   image: matching(/^ami-[0-9a-f]{8,17}$/, 'the id of an AMI'),
+  count: (text: string): number => wholeNumber(text, 0, 100),
+  countOrAll: (text: string): number | 'all' => (text === 'all' ? text : wholeNumber(text, 1, 100)),
+  days: (text: string): number => wholeNumber(text, 1, 3650),
   /** In seconds. */
   duration: (text: string): number => {
     const [, count = '', unit = ''] = /^([1-9]\d{0,4})([smh])$/.exec(text) ?? [];

@@ -124,7 +124,7 @@ function refusedCall(call: string, input: object, cause: unknown): OperationErro
     reason: 'access-denied',
     happened: `AWS refused the call ${call}: ${read(cause).message}${missing}`,
     stateNow: 'This call changed nothing.',
-    todo: "Compare the role's policy with infra/foundation.yaml.",
+    todo: "Compare the role's policies with the templates of infra that made it.",
     cause,
   });
 }

@@ -31,6 +31,8 @@ interface Wish {
   /** The AMI to launch from. */
   readonly image: string;
   readonly signal: AbortSignal;
+  /** Tells the host from that of another action in the same run. */
+  readonly purpose?: string;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function withDrillHost<Value>(
   wish: Wish,
   work: (launch: () => Promise<LaunchedHost>) => Promise<Value>,
 ): Promise<Value> {
-  const chosen = stackOf(wish.operation, wish.services.bucket.now());
+  const chosen = stackOf(wish, wish.services.bucket.now());
   let host: Promise<LaunchedHost> | undefined;
   const launch = (): Promise<LaunchedHost> => {
     host ??= takeHost(wish, chosen);
@@ -64,11 +66,12 @@ export async function removeDrillHost(): Promise<void> {
   await phase('Remove the drill host', () => remove(connect(left.account), left, postLimitMs));
 }
 
-function stackOf(operation: Operation, now: number): DrillStack {
+function stackOf({ operation, purpose }: Wish, now: number): DrillStack {
   const { app, environment, region, roleArn, run, attempt, bucket } = operation;
   const account: Account = { region, run, attempt, bucket, ...(roleArn !== undefined && { roleArn }) };
   const ends = new Date(now + lifeMs).toISOString().slice(0, 19);
-  return { account, stack: `${app}-${environment}-drill-host-${run}-${attempt}`, ends };
+  const which = purpose === undefined ? '' : `${purpose}-`;
+  return { account, stack: `${app}-${environment}-drill-host-${which}${run}-${attempt}`, ends };
 }
 
 function takeHost({ services, operation, backups, image, signal }: Wish, chosen: DrillStack) {

@@ -29,7 +29,7 @@ export type ImageServices = Pick<Services, 'clients' | 'bucket' | 'sleep' | 'now
 export const mark = { key: 'Understudy', value: 'image' } as const;
 
 /** The tag of an image from which an instance was booted that was healthy. */
-const golden = { key: 'Golden', value: 'true' } as const;
+export const golden = { key: 'Golden', value: 'true' } as const;
 
 /** The name of the image that a run makes: the same in each attempt, so that a second finds what the first one made. */
 export const nameImage = (app: string, environment: string, run: string): string =>
@@ -78,4 +78,17 @@ export async function findImage(
   );
   const [image] = Images.map(toFacts);
   return image;
+}
+
+const usable = ['pending', 'transient', 'available'];
+
+/** Whether an image is available, or on its way there. */
+export const isUsable = ({ state }: ImageFacts): boolean => usable.includes(state);
+
+/** Whether an image is of our making, and of an environment. */
+export function isOf(
+  { tags }: ImageFacts,
+  { app, environment }: { readonly app: string; readonly environment: string },
+): boolean {
+  return tags['App'] === app && tags['Environment'] === environment && tags[mark.key] === mark.value;
 }

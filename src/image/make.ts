@@ -2,7 +2,7 @@ import { CreateImageCommand, EnableImageDeprecationCommand } from '@aws-sdk/clie
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import { isNamed } from '../aws/errors.ts';
-import { findImage, type ImageFacts, type ImageServices, mark, toFacts } from './image.ts';
+import { findImage, type ImageFacts, type ImageServices, isOf, isUsable, mark, toFacts } from './image.ts';
 import { removeImage } from './remove.ts';
 
 /** An image as it is to be made. */
@@ -20,7 +20,6 @@ export interface ImageOrder {
 
 /** From these an image comes no further: it only holds its name. */
 const dead = ['failed', 'error', 'invalid'];
-const usable = ['pending', 'transient', 'available'];
 
 /**
  * Begins to make the image of an instance, or finds it by its name: a lost answer, or another attempt, makes no second.
@@ -71,12 +70,10 @@ async function create({ clients, bucket }: ImageServices, order: ImageOrder): Pr
 async function findOwn(services: ImageServices, order: ImageOrder): Promise<ImageFacts | undefined> {
   const found = await findImage(services, 'name', order.name);
   if (!found) return undefined;
-  const { App, Environment } = found.tags;
-  const own = found.tags[mark.key] === mark.value && App === order.app && Environment === order.environment;
-  if (!own) throw taken(found, order, 'bears tags of something else');
+  if (!isOf(found, order)) throw taken(found, order, 'bears tags of something else');
   if (found.instance !== order.instance)
     throw taken(found, order, `was made of ${found.instance || 'no known instance'}`);
-  if (usable.includes(found.state)) return found;
+  if (isUsable(found)) return found;
   if (!dead.includes(found.state)) throw taken(found, order, `is ${found.state}`);
   say(`${found.id} of that name is ${found.state}: it is removed, and made anew`);
   await removeImage(services, found);

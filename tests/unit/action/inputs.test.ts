@@ -83,6 +83,22 @@ describe('the parsers', () => {
     else expect(parse).toThrow(/^It must be a duration from 60s to 24h, not ".+"\.$/);
   });
 
+  test.each([
+    ['count', '0', 0],
+    ['count', '100', 100],
+    ['count', '101', undefined],
+    ['count', '007', undefined],
+    ['countOrAll', 'all', 'all'],
+    ['countOrAll', '1', 1],
+    ['countOrAll', '0', undefined],
+    ['days', '3650', 3650],
+    ['days', '1e2', undefined],
+  ] as const)('%s: %j is %p', (parser, text, number) => {
+    const parse = () => parsers[parser](text);
+    if (number !== undefined) expect(parse()).toBe(number);
+    else expect(parse).toThrow(/^It must be a whole number from \d to \d+, not ".+"\.$/);
+  });
+
   test('show no more than the beginning of a long value', () => {
     expect(() => parsers.digest('x'.repeat(5000))).toThrow(/^.{0,200}$/);
   });
