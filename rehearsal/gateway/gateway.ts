@@ -16,6 +16,7 @@ import { type Principal, Principals } from './principals.ts';
 import { CallRecord } from './record.ts';
 import { resourceOf } from './resources.ts';
 import { identify } from './routing.ts';
+import { Ranges } from './s3/ranges.ts';
 import { answerS3 } from './s3/service.ts';
 import { refuseSkewed } from './signature.ts';
 import { Input } from './ssm/input.ts';
@@ -51,6 +52,7 @@ export class Gateway {
   readonly #ssm: Ssm;
   readonly #sts: Sts;
   readonly #cloudFormation: CloudFormation;
+  readonly #ranges: Ranges;
   readonly #admin: Admin;
 
   constructor(options: GatewayOptions) {
@@ -76,6 +78,7 @@ export class Gateway {
       ...{ motoUrl, moto, account, region, clock, record: this.#record },
       ...{ ssm: this.#ssm, sts: this.#sts, ec2: this.#ec2 },
     });
+    this.#ranges = new Ranges(motoUrl);
     this.#admin = new Admin({
       instances: this.#ec2.instances,
       sts: this.#sts,
@@ -190,7 +193,7 @@ export class Gateway {
       case 'cloudformation':
         return await this.#cloudFormation.answer(call, caller);
       case 's3':
-        return await answerS3(moto, call, caller);
+        return await answerS3(moto, this.#ranges, call, caller);
       default:
         return await forward(moto, call);
     }

@@ -109,7 +109,7 @@ async function cutBeforeDelivery(island: Staging): Promise<Going> {
 
 async function loseWhileAtWork(island: Staging, onLine: (line: string) => void): Promise<Going> {
   await island.repository.edit('understudy.yml', (text) =>
-    text.replace('{delivery: 30s', '$&, timeout: 90s'),
+    text.replace('{delivery: 30s', '$&, timeout: 60s'),
   );
   await island.host.hold('migrate');
   const going = await pushOf(island, 'A change that is cut off', onLine);

@@ -115,6 +115,38 @@ describe('the bytes of an upload are judged, which moto does not do', () => {
   });
 });
 
+describe('parts of a large object', () => {
+  const Key = 'ranges';
+  const large = (seed: number) =>
+    Buffer.from(Uint32Array.from({ length: 5_000_000 }, (_, at) => at * seed).buffer);
+
+  async function part(Range: string) {
+    const answer = await ground.s3.send(new GetObjectCommand({ Bucket, Key, Range }));
+    return {
+      told: answer.ContentRange,
+      bytes: Buffer.from((await answer.Body?.transformToByteArray()) ?? []),
+    };
+  }
+
+  test('are those of its newest version', async () => {
+    for (const Body of [large(3), large(5)]) {
+      await ground.s3.send(new PutObjectCommand({ Bucket, Key, Body }));
+      expect(await part('bytes=7-10')).toEqual({
+        told: `bytes 7-10/${Body.length}`,
+        bytes: Body.subarray(7, 11),
+      });
+      const parts = await Promise.all(
+        ['bytes=0-7999999', 'bytes=8000000-15999999', 'bytes=16000000-'].map(part),
+      );
+      expect(Buffer.concat(parts.map(({ bytes }) => bytes)).equals(Body)).toBe(true);
+    }
+  });
+
+  test('beyond its end are refused', async () => {
+    await expect(part('bytes=20000000-')).rejects.toMatchObject({ name: 'InvalidRange' });
+  });
+});
+
 describe('conditional writes pass through', () => {
   test('If-None-Match: the second create-only write is PreconditionFailed', async () => {
     const put = new PutObjectCommand({ Bucket, Key: 'once', Body: 'first', IfNoneMatch: '*' });

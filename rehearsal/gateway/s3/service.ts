@@ -8,13 +8,15 @@ import { forward } from '../forward.ts';
 import type { Principal } from '../principals.ts';
 import { toAskersAddresses } from './addresses.ts';
 import { Integrity } from './integrity.ts';
+import type { Ranges } from './ranges.ts';
 import { refuseReaders } from './write-only.ts';
 
 /** S3 is moto's, but for what moto believes unseen: that a body is what its checksums say. */
-export async function answerS3(moto: URL, call: Call, caller: Principal): Promise<Answer> {
+export async function answerS3(moto: URL, ranges: Ranges, call: Call, caller: Principal): Promise<Answer> {
   refuseReaders(call, caller);
   if (call.method !== 'PUT' && call.method !== 'POST') {
-    return await toAskersAddresses(await forward(moto, call), call, caller);
+    const answer = (await ranges.answer(call)) ?? (await forward(moto, call));
+    return await toAskersAddresses(answer, call, caller);
   }
   // The checksums of CompleteMultipartUpload are those of the object, whose parts were judged one by one.
   const integrity = new Integrity(call.headers, call.action === 'CompleteMultipartUpload');
