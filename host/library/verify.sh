@@ -33,17 +33,21 @@ manifest_words='
 # What of a manifest is not as it should be, or nothing.
 manifest_problem() { jq -rn "$manifest_words"' [inputs] | if length == 1 then .[0] | problem else "it is not one object" end' "$1" 2>/dev/null || echo 'it cannot be read'; }
 
-unpack_object() { # OBJECT, by its name
+unpacker_of() { # OBJECT, by its name
   case $1 in
-  *.zst) "${verify_as[@]}" zstd --decompress --stdout --quiet --memory=64MB ;;
-  *) "${verify_as[@]}" gzip --decompress --stdout ;;
+  *.zst) echo zstd --decompress --stdout --quiet --memory=64MB ;;
+  *) echo gzip --decompress --stdout ;;
   esac
 }
 
-# Reads all bytes also where they cannot be unpacked: who sends them hashes them.
+# Reads all bytes also where they cannot be unpacked: who sends them hashes them. unpack_whole OBJECT [FILE, else to stdout]
 unpack_whole() {
-  local code=0
-  unpack_object "$1" || code=$?
+  local code=0 unpacker
+  read -ra unpacker < <(unpacker_of "$1")
+  # The file must be opened by whom it is to belong to.
+  # shellcheck disable=SC2016 # sh expands it
+  [[ -z ${2-} ]] || unpacker=(sh -c 'exec "$@" >"$0"' "$2" "${unpacker[@]}")
+  "${verify_as[@]}" "${unpacker[@]}" || code=$?
   cat >/dev/null
   return "$code"
 }
@@ -67,10 +71,15 @@ hash_packed() {
 # Of packed bytes on stdin: unpacked into a file, of which level 2 takes the digest as it lies there. More than was promised is not
 # written, in no case: it would fill the disk. unpack_database OBJECT RAW-BYTES FOLDER FILE
 unpack_database() {
-  local codes=(0 0)
-  unpack_whole "$1" 2>"$3/unpack" |
-    "${verify_as[@]}" dd of="$4" bs=128K count="$(($2 + 1))" iflag=fullblock,count_bytes status=none || codes=("${PIPESTATUS[@]}")
-  keep_codes "$3" "${codes[@]}"
+  local code=0 written=0
+  (
+    trap '' XFSZ # a write beyond it fails, and is told
+    ulimit -f "$(($2 / 1024 + 1))"
+    unpack_whole "$1" "$4"
+  ) 2>"$3/unpack" || code=$?
+  # Whoever unpacks tells by words alone whether it could not read or not write.
+  if ((code != 0)) && grep -Eq 'cannot create|No space left|quota exceeded|Read-only|Input/output error' "$3/unpack"; then written=$code; fi
+  keep_codes "$3" "$code" "$written"
 }
 
 # The same handed to a command that keeps no copy of the bytes, so that they are hashed by the way: all of them, also where it fails.

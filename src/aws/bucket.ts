@@ -99,9 +99,18 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
     },
     async open(key) {
       try {
-        const { Body } = await s3.send(new GetObjectCommand({ Bucket: name, Key: key }));
-        if (!(Body instanceof Readable)) throw new Error(`S3 gave no body of ${key}.`);
-        return Body;
+        const { ContentLength: size = 0, ETag } = await s3.send(
+          new HeadObjectCommand({ Bucket: name, Key: key }),
+        );
+        const object = { Bucket: name, Key: key, IfMatch: ETag };
+        return Readable.from(
+          readParts(size, async (Range) => {
+            const { Body } = await s3.send(new GetObjectCommand({ ...object, Range }));
+            if (!Body) throw new Error(`S3 gave no body of ${key}.`);
+            return Body.transformToByteArray();
+          }),
+          { objectMode: false, highWaterMark: partBytes },
+        );
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
@@ -197,4 +206,25 @@ function contentOf(body: Buffer | FileBody): Partial<PutObjectCommandInput> {
     : [createReadStream(body.path), body.sha256];
   const ContentLength = Buffer.isBuffer(body) ? body.length : body.size;
   return { Body, ContentLength, ChecksumSHA256: Buffer.from(digest, 'hex').toString('base64') };
+}
+
+/** What the AWS CLI fetches at once. */
+const partBytes = 8 * 1024 * 1024;
+/** As many lie in memory at most. */
+const partsAhead = 3;
+
+/** An object in its parts, of which some are fetched ahead: S3 gives several connections more than one. */
+async function* readParts(
+  size: number,
+  fetchPart: (range: string) => Promise<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const ahead: Promise<Uint8Array>[] = [];
+  for (let start = 0; start < size; start += partBytes) {
+    const part = fetchPart(`bytes=${start}-${Math.min(start + partBytes, size) - 1}`);
+    // Met where it is read; nobody reads it after the failure of one before it.
+    part.catch(() => undefined);
+    ahead.push(part);
+    if (ahead.length === partsAhead) yield* await Promise.all(ahead.splice(0, 1));
+  }
+  for (const part of ahead) yield await part;
 }
