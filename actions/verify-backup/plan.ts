@@ -19,6 +19,8 @@ export interface Plan {
   /** How old the newest backup may be, and the newest row in it, in ms. */
   readonly promiseMs: number;
   readonly staleMs: number;
+  /** How long a drill host may take over one backup, where understudy.yml says so, in ms. */
+  readonly limitMs: number | undefined;
 }
 
 interface Asked {
@@ -63,6 +65,7 @@ export function planDrill(asked: Asked, job: Job, config: Config): Plan {
     accept: asked['accept-trends'] === 'true',
     promiseMs: environment.proofMs,
     staleMs: backup.staleMs,
+    limitMs: environment.rollout.timeoutMs,
   };
 }
 

@@ -73,13 +73,13 @@ async function onDrillHost<Value>(
   prove: (ground: Ground) => Promise<Value>,
 ): Promise<Value> {
   const { services, bucket, plan, config, report, signal } = place;
-  const { operation, backups, image } = plan;
+  const { operation, backups, image, limitMs } = plan;
   // That GitHub does not tell whether others may read them keeps nobody from a proof.
   const excerpts = await readExcerpts('auto', place.github).catch(() => 'off' as const);
   const onTold = (told: Told): void => {
     if (report.instances.length === 0) report.instances = [told];
   };
-  const stage = { services, operation, backups: bucket, config, excerpts, signal, onTold };
+  const stage = { services, operation, backups: bucket, config, limitMs, excerpts, signal, onTold };
   return withDrillHost({ services, operation, backups, image, signal }, (launch) =>
     prove(groundOf(place, restoreOnHost({ ...stage, launch }))),
   );

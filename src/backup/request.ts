@@ -14,11 +14,14 @@ const requestSeconds = 3600;
 /**
  * How many seconds a host may take to restore a backup: one that falls silent is not waited for as long as one that is at
  * work. 4 MB of data a second are slow.
+ * @param limitMs what `rollout.timeout` says instead
  */
 export function restoreSeconds(
   manifest: Manifest,
   { startTimeoutMs }: Pick<Config['service'], 'startTimeoutMs'>,
+  limitMs?: number,
 ): number {
+  if (limitMs !== undefined) return Math.min(requestSeconds, Math.ceil(limitMs / 1000));
   const data = totalsOf(manifest).raw / 4_000_000;
   return Math.min(requestSeconds, Math.ceil(600 + data + (2 * startTimeoutMs) / 1000));
 }

@@ -85,7 +85,7 @@ const rollout = z.strictObject({
   ),
   timeout: key(
     z.optional(duration('1m', '4h')),
-    'How long one instance may take over a deploy: a duration from 1m to 4h. Without it, three times its start with every check, and ten minutes.',
+    'How long one instance may take over a deploy or a restore: a duration from 1m to 4h. Without it, ten minutes, and as long as its starts, its checks and its data may take.',
     '15m',
   ),
 });

@@ -25,6 +25,8 @@ export interface Stage {
   /** The backup bucket. */
   readonly backups: Bucket;
   readonly config: Pick<Config, 'service' | 'workers'>;
+  /** What `rollout.timeout` says of the environment, in ms. */
+  readonly limitMs: number | undefined;
   /** Whether log lines and answers of the app may be told. */
   readonly excerpts: 'on' | 'off';
   readonly launch: () => Promise<LaunchedHost>;
@@ -81,10 +83,11 @@ async function restoreOne(scene: Scene, { key, manifest, upTo }: Asked): Promise
   const part = { ...scene.operation, environment, id: idOf(scene) };
   const parts = ['databases', 'files', 'code'] as const;
   await putRequest(scene.services, part, { bucket: scene.backups.name, key, manifest, stored, parts });
+  const timeout = restoreSeconds(manifest, scene.config.service, scene.limitMs);
   const told = await sendToOne(
     { ...scene, environment },
     {
-      ...{ document: 'restore', id: idOf(scene), timeout: restoreSeconds(manifest, scene.config.service) },
+      ...{ document: 'restore', id: idOf(scene), timeout },
       parameters: { fence: 'none', excerpts: scene.excerpts, mode, control: 'on' },
       checks: mode === 'restore' ? release.checks : [],
     },

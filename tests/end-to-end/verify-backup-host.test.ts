@@ -10,6 +10,7 @@ import { type Cloud, operatorClient } from '../../rehearsal/cloud/cloud.ts';
 import { expireStack } from '../../rehearsal/cloud/expire.ts';
 import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
 import { listHosts } from '../../rehearsal/cloud/host.ts';
+import { cutHost } from '../../rehearsal/cloud/visit.ts';
 import { baseImage } from '../../rehearsal/gateway/ec2/images.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import type { Job, Started, Step } from '../../rehearsal/runner/step.ts';
@@ -19,7 +20,7 @@ import { Drills, toldBy } from './drills.ts';
 
 // Through the bundle, on hosts that are launched for one drill each: what comes up on a backup there, and what is left.
 
-jest.setTimeout(240_000);
+jest.setTimeout(400_000);
 
 const name = `dh${process.pid.toString(36)}`;
 const [app, environment, repository] = ['shop', 'staging', 'acme/shop'];
@@ -195,13 +196,26 @@ describe('a drill host', () => {
   });
 
   /** A drill whose host is at work. */
-  async function atWork(): Promise<Started> {
-    const started = await job.start('verify-backup', inputsOf({}), attempt());
+  async function atWork(inputs: Record<string, string> = {}): Promise<Started> {
+    const started = await job.start('verify-backup', inputsOf(inputs), attempt());
     for (const until = Date.now() + 60_000; !started.log().includes('restores on i-'); await sleep(100)) {
       if (Date.now() > until) throw new Error(`no host is at work:\n${started.log()}`);
     }
     return started;
   }
+
+  test('that falls silent in the middle is removed, and says nothing about the backup', async () => {
+    const config = join(work, 'in-a-hurry.yml');
+    const text = await readFile(drills.inputs['config'] ?? '', 'utf8');
+    await writeFile(config, text.replace(/( +)bucket:/, '$1rollout: {timeout: 1m}\n$1bucket:'));
+    const started = await atWork({ config });
+    const silent = (await listHosts(cloud)).find(({ state }) => state === 'running');
+    await cutHost(name, silent?.id ?? '');
+    const step = await started.ended;
+    expect(toldBy(step)).toMatchObject({ result: 'unknown', reason: 'drill-could-not-run' });
+    expect(step.code).toBe(4);
+    await nothingIsLeft();
+  });
 
   test('is removed by post when the job is cancelled', async () => {
     const started = await atWork();
