@@ -7,14 +7,11 @@ import { code, escapeMarkdown } from '../../src/action/summary.ts';
 import { type Manifest, parseManifest, totalsOf } from '../../src/backup/manifest.ts';
 import { type Part, putRequest, restoreSeconds } from '../../src/backup/request.ts';
 import { backUpFirst } from '../../src/backup/take.ts';
-import { type HostState, toHostResult } from '../../src/command/result-line.ts';
+import type { HostState } from '../../src/command/result-line.ts';
 import { findTargets } from '../../src/instance/find.ts';
-import { readUsual } from '../../src/ledger/usual.ts';
-import { probe } from '../../src/operation/command.ts';
-import { readFleet } from '../../src/operation/fleet.ts';
+import { readUsual, type Usual } from '../../src/ledger/usual.ts';
 import type { Held } from '../../src/operation/hold.ts';
 import { type Judged, judge } from '../../src/operation/judge.ts';
-import { readLive } from '../../src/operation/live.ts';
 import type { Work } from '../../src/operation/operation.ts';
 import { record } from '../../src/operation/record.ts';
 import { sendToFleet } from '../../src/operation/send.ts';
@@ -26,11 +23,13 @@ import {
   noSuchBackup,
   openBackup,
   remarkOn,
+  type Wish,
 } from '../../src/rollback/backups.ts';
 import { describeLoss, describeRows, sameSchemas } from '../../src/rollback/loss.ts';
-import { type PlannedStep, stepLines, stepTable } from '../../src/rollback/steps.ts';
+import { type PlannedStep, sumOf } from '../../src/rollback/steps.ts';
 import { declaration } from './declaration.ts';
-import type { Stage } from './steps.ts';
+import { askHosts, type End, endedEarlier, type Way } from './hosts.ts';
+import { type Stage, tellSteps } from './steps.ts';
 
 /** Seconds that backing up what is there may take. */
 const backupSeconds = 3600;
@@ -39,8 +38,8 @@ const backupSeconds = 3600;
 const listedMost = 8;
 
 /** Finds the backup that was asked for, and sees that it is whole. */
-export async function chooseBackup({ plan, services, backups, report }: Stage): Promise<Backup> {
-  const { operation, wish } = plan;
+async function chooseBackup({ plan, services, backups, report }: Stage, wish: Wish): Promise<Backup> {
+  const { operation } = plan;
   const candidates = await listCandidates(backups, operation.app, operation.environment);
   for (const line of candidates.slice(0, listedMost).map(describeCandidate)) say(line);
   const chosen = choose(candidates, wish, services.bucket.now());
@@ -58,49 +57,42 @@ export async function chooseBackup({ plan, services, backups, report }: Stage): 
 const describeCandidate = ({ key, time, proven }: Candidate): string =>
   `${new Date(time).toISOString().slice(0, 19)}Z  ${proven ? 'proven    ' : 'not proven'}  ${key}`;
 
+/** Finds the way back to a backup of the data. */
+export async function wayToBackup(stage: Stage, wish: Wish, signal: AbortSignal): Promise<Way | End> {
+  const chosen = await phase('Choose the backup', () => chooseBackup(stage, wish));
+  const host = await phase('Ask the instance', () => findHost(stage, chosen.manifest, signal));
+  tellLoss(stage, chosen, host.rows);
+  if (stage.plan.dry) return { ended: await tellPlan(stage, chosen, host) };
+  const ended = await endedEarlier(stage, [host.instance], signal);
+  if (ended) return { ended };
+  return { instances: [host.instance], go: (held) => restore(stage, chosen, host, held) };
+}
+
 /** The host whose data goes back. */
-export interface Found {
+export interface DataHost {
   readonly instance: string;
-  readonly state: HostState | undefined;
+  /** The first 12 digits of the live release; empty when there is none. */
+  readonly live: string;
+  /** How many it has; undefined where it cannot tell. */
+  readonly rows: number | undefined;
 }
 
-/** An earlier attempt of this run has done it already. */
-export interface Ended extends Found {
-  readonly ended: Result;
+/** Several instances have data of their own each: then the backup says of which it is. */
+async function findHost(stage: Stage, { instance: of }: Manifest, signal: AbortSignal): Promise<DataHost> {
+  const { services, plan } = stage;
+  const targets = await findTargets(services.clients, plan.operation.app, plan.operation.environment);
+  const target = targets.length === 1 ? targets[0] : targets.find(({ id }) => id === of);
+  const ids = targets.map(({ id }) => id);
+  if (!target) throw ofAnother(ids, of);
+  const { states } = await askHosts(stage, [target], signal);
+  return hostOf(target.id, states.get(target.id));
 }
 
-/** Asks what is live where the data is to go back, and whether an earlier attempt of this run has done it. */
-export async function findHost(stage: Stage, chosen: Backup, signal: AbortSignal): Promise<Found | Ended> {
-  const { services, plan, report } = stage;
-  const { operation } = plan;
-  const targets = await findTargets(services.clients, operation.app, operation.environment);
-  const target =
-    targets.length === 1 ? targets[0] : targets.find(({ id }) => id === chosen.manifest.instance);
-  if (!target)
-    throw ofAnother(
-      targets.map(({ id }) => id),
-      chosen.manifest,
-    );
-  const instance = target.id;
-  const earlier = Array.from({ length: operation.attempt - 1 }, (_, index) => operation.attempt - 1 - index);
-  const states = await probe(services, operation, [instance], { ask: 'kept' }, signal);
-  readFleet([target], states, operation.app, 0);
-  readLive(states, operation.app);
-  report.facts.push(['Instance', code(instance)]);
-  const state = states.get(instance);
-  for (const attempt of earlier) {
-    const id = operation.id.replace(/-\d+-(?=rollback-)/, `-${attempt}-`);
-    const told = toHostResult(
-      (await probe(services, operation, [instance], { about: id }, signal)).get(instance)?.about?.result,
-    );
-    if (told?.result !== 'done') continue;
-    const sentence = `Attempt ${attempt} of this run has done it already. ${told.sentence ?? ''}`.trim();
-    return { instance, state, ended: resultOf({ outcome: 'unchanged', reason: 'already-ended', sentence }) };
-  }
-  return { instance, state };
-}
+export const hostOf = (instance: string, state: HostState | undefined): DataHost => ({
+  ...{ instance, live: state?.live ?? '', rows: state?.rows ?? undefined },
+});
 
-function ofAnother(instances: readonly string[], { instance }: Manifest): OperationError {
+function ofAnother(instances: readonly string[], instance: string): OperationError {
   return new OperationError({
     reason: 'no-backup',
     happened: `The backup is of ${instance}, and ${instances.join(', ')} have data of their own.`,
@@ -110,29 +102,37 @@ function ofAnother(instances: readonly string[], { instance }: Manifest): Operat
 }
 
 /** Tells what going back loses, as far as it is known before anything is done. */
-export function tellLoss({ services, report }: Stage, { manifest }: Backup, { state }: Found): void {
-  const loss = describeLoss({ manifest, now: services.bucket.now(), rows: state?.rows ?? undefined });
+export function tellLoss({ services, report }: Stage, { manifest }: Backup, rows: number | undefined): void {
+  const loss = describeLoss({ manifest, now: services.bucket.now(), rows });
   say(loss);
   report.facts.push(['Lost', escapeMarkdown(loss)]);
 }
 
 /** Tells each step, and changes nothing. */
-export async function tellPlanOfData(stage: Stage, { key }: Backup, { instance }: Found): Promise<Result> {
-  const { services, plan, report } = stage;
+async function tellPlan(stage: Stage, { key }: Backup, { instance }: DataHost): Promise<Result> {
+  const { services, plan } = stage;
   const { app, environment } = plan.operation;
   const usual = await readUsual(services.bucket, app, environment);
-  const step = (...names: string[]): number | undefined => {
-    const known = names.flatMap((name) => usual('rollback-data', name) ?? []);
-    return known.length === 0 ? undefined : known.reduce((sum, seconds) => sum + seconds, 0);
-  };
-  const steps: PlannedStep[] = [
+  return tellSteps(stage, stepsOfData({ app, environment, instance, key }, usual));
+}
+
+interface DataPlan {
+  readonly app: string;
+  readonly environment: string;
+  readonly instance: string;
+  readonly key: string;
+}
+
+export function stepsOfData({ app, environment, instance, key }: DataPlan, usual: Usual): PlannedStep[] {
+  const step = (...names: string[]): number | undefined => sumOf(usual, 'rollback-data', names);
+  return [
     { what: `take the lease of ${environment}` },
     { what: `back up what is there on ${instance}, and confirm it in the bucket`, usual: usual('backup') },
     {
       what: `fetch and prove ${key} there, while ${app} serves`,
       usual: step('fetch', 'integrity', 'content'),
     },
-    { what: `copy what is there on the instance, too`, usual: step('ready', 'copy') },
+    { what: 'copy what is there on the instance, too', usual: step('ready', 'copy') },
     { what: `stop ${app} and exchange the data; users wait from here on`, usual: step('stop', 'exchange') },
     {
       what: `start ${app}, and ask every check; what is not healthy is put back`,
@@ -140,35 +140,37 @@ export async function tellPlanOfData(stage: Stage, { key }: Backup, { instance }
     },
     { what: 'record it in the ledger, and give the lease back' },
   ];
-  for (const line of stepLines(steps)) say(line);
-  report.account = stepTable(steps);
-  return resultOf({ outcome: 'unchanged', reason: 'planned' });
 }
 
 /** Backs up what is there, and puts the backup in its place. */
-export async function restoreData(stage: Stage, chosen: Backup, found: Found, held: Held): Promise<Judged> {
-  const { services, plan, job, report, excerpts } = stage;
+export async function restore(
+  stage: Stage,
+  chosen: Backup,
+  host: DataHost,
+  held: Held,
+  withCode: 'always' | 'where it must' = 'where it must',
+): Promise<Judged> {
+  const { services, backups, plan, job, report, excerpts } = stage;
   const { operation, delivery } = plan;
   const { key, manifest, stored } = chosen;
-  const work: Work = { services, operation, instances: [found.instance], checks: [] };
+  const work: Work = { services, operation, instances: [host.instance], checks: [] };
   const saving = await phase('Back up what is there', () => saveWhatIsThere(stage, work, held));
   if ('stopped' in saving) {
     await record(work, saving.stopped, job, report);
     return saving.stopped;
   }
-  const parts = partsOf(manifest, saving.manifest, found.state?.live ?? '');
+  const alone = withCode === 'where it must' && fits(manifest, saving.manifest, host.live);
+  const parts: Part[] = alone ? ['databases', 'files'] : ['databases', 'files', 'code'];
   if (saving.manifest) noteRows(stage, saving.manifest, manifest);
-  const bringsCode = parts.includes('code');
-  if (bringsCode)
-    report.facts.push(['Release', `${code(manifest.release.slice(0, 12))}, which comes with its data`]);
+  if (!alone) report.facts.push(['Release', `${short(manifest)}, which comes with its data`]);
   const outcomes = await phase(`Restore ${parts.join(', ')}`, async () => {
-    await putRequest(services, operation, { bucket: plan.backups, key, manifest, stored, parts });
+    await putRequest(services, operation, { bucket: backups.name, key, manifest, stored, parts });
     const parameters = { fence: String(held.fence), excerpts, mode: 'restore' };
     return sendToFleet(work, { parameters, delivery, timeout: restoreSeconds(manifest, plan.service) }, held);
   });
   const judged = await phase('Judge', () => judge(work, outcomes, report, held.signal));
   const release = { id: manifest.release, commit: manifest.commit };
-  await phase('Record', () => record({ ...work, ...(bringsCode && { release }) }, judged, job, report));
+  await phase('Record', () => record({ ...work, ...(!alone && { release }) }, judged, job, report));
   return judged;
 }
 
@@ -207,14 +209,14 @@ async function saveWhatIsThere(
 }
 
 /**
- * What of the backup is restored. Its code comes along where the live release may not run on its data: then only the two
- * together are known to have run.
+ * Whether the live release may run on a backup's data. Where that is not known, the backup's own code comes along: of the two
+ * together it is known that they ran.
  */
-function partsOf(then: Manifest, now: Manifest | undefined, live: string): Part[] {
-  const fits =
-    live === then.release.slice(0, 12) || (live !== '' && now !== undefined && sameSchemas(now, then));
-  return fits ? ['databases', 'files'] : ['databases', 'files', 'code'];
+function fits(then: Manifest, now: Manifest | undefined, live: string): boolean {
+  return live === then.release.slice(0, 12) || (live !== '' && now !== undefined && sameSchemas(now, then));
 }
+
+const short = ({ release }: Manifest): string => code(release.slice(0, 12));
 
 function noteRows({ services, report }: Stage, now: Manifest, then: Manifest): void {
   const loss = describeLoss({ manifest: then, now: services.bucket.now(), rows: totalsOf(now).rows });

@@ -4,7 +4,7 @@ import { parsers } from '../../src/action/inputs.ts';
 export const declaration = {
   name: 'Roll back',
   description:
-    'Takes an environment back through Systems Manager: to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
+    'Takes an environment back through Systems Manager: to an earlier release in seconds, or to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
   inputs: {
     environment: {
       description: 'The environment of understudy.yml to take back.',
@@ -14,18 +14,26 @@ export const declaration = {
     },
     what: {
       description:
-        'What goes back: data, to a backup. An earlier release or image cannot be gone back to yet.',
+        'What goes back: release (the code, by the switch alone), or data (to a backup). An image cannot be gone back to yet.',
       required: true,
-      example: 'data',
+      example: 'release',
       parse: parsers.oneOf('release', 'data', 'image'),
     },
     to: {
       description:
-        'Where to. Of data: newest-proven, newest, an age such as 24h-ago (a proven backup that is at least so old, else any), or the key of a manifest.',
+        'Where to. Of releases: previous, previous-2 to previous-4, or the first 12 digits of one. Of data: newest-proven, newest, an age such as 24h-ago (a proven backup that is at least so old, else any), or the key of a manifest.',
       required: false,
       default: 'default',
       example: '24h-ago',
       parse: parsers.line,
+    },
+    data: {
+      description:
+        'Of a release, which data it meets: same (the data as it is, refused where it has another schema than the release ran on), keep (as it is all the same), or restore (the newest backup of that release comes along).',
+      required: false,
+      default: 'same',
+      example: 'same',
+      parse: parsers.oneOf('same', 'keep', 'restore'),
     },
     plan: {
       description: 'true: tells every step with its usual time, and what would be lost, and changes nothing.',
@@ -69,8 +77,9 @@ export const declaration = {
       description:
         'What happened, as JSON: result (done, unchanged, reverted, refused, failed or unknown), reason, sentence, todo, and the same of each instance.',
     },
-    reason: { description: 'The reason alone, such as restored, planned or check-failed.' },
+    reason: { description: 'The reason alone, such as rolled-back, planned or check-failed.' },
     operation: { description: 'The name of this operation in ledger, results and logs.' },
+    release: { description: 'Of a release: its whole id.' },
     backup: { description: 'Of data: the key of the manifest that was gone back to.' },
     saved: {
       description: 'Of data: the key of the manifest of what was there before, where it could be backed up.',

@@ -10,9 +10,10 @@ import { holdingLease } from '../../src/operation/hold.ts';
 import { lookAfterLeftover, type Review } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
-import { chooseBackup, findHost, restoreData, tellLoss, tellPlanOfData } from './data.ts';
+import { wayToBackup } from './data.ts';
 import { declaration } from './declaration.ts';
 import { planRollback } from './plan.ts';
+import { wayToRelease } from './release.ts';
 import { requireBuckets, tellPlan } from './steps.ts';
 
 /** Takes an environment back, and says what became of it. */
@@ -42,23 +43,12 @@ async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the buckets', () => requireBuckets(services, plan));
-  const stage = {
-    plan,
-    services,
-    backups: openBucket(services.clients, plan.backups),
-    job,
-    excerpts,
-    report,
-  };
-  const chosen = await phase('Choose the backup', () => chooseBackup(stage));
-  const found = await phase('Ask the instance', () => findHost(stage, chosen, signal));
-  tellLoss(stage, chosen, found);
-  if (plan.dry) return tellPlanOfData(stage, chosen, found);
-  if ('ended' in found) return found.ended;
-
-  const instances = [found.instance];
-  const { result } = await holdingLease({ services, operation, instances, job, github, signal }, (held) =>
-    restoreData(stage, chosen, found, held),
-  );
+  const backups = openBucket(services.clients, plan.backups);
+  const stage = { plan, services, backups, job, excerpts, report };
+  const way = await ('release' in plan.wish
+    ? wayToRelease(stage, plan.wish.release, signal)
+    : wayToBackup(stage, plan.wish.backup, signal));
+  if ('ended' in way) return way.ended;
+  const { result } = await holdingLease({ ...way, services, operation, job, github, signal }, way.go);
   return result;
 }

@@ -1,9 +1,16 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import type { Config } from '../../src/config/config.ts';
+import type { Config, Environment } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
-import { readWish, type Wish } from '../../src/rollback/backups.ts';
+import { type Wish as BackupWish, readWish } from '../../src/rollback/backups.ts';
+import { type ReleaseWish, readReleaseWish } from '../../src/rollback/releases.ts';
+
+/** What goes back, and to which. */
+export type Wish = { readonly backup: BackupWish } | { readonly release: ReleaseWish };
+
+/** Refused where it has another schema than the release ran on; taken as it is; or brought back, to a backup of that release. */
+export type WhichData = 'same' | 'keep' | 'restore';
 
 /** What will be done, decided before anything is. */
 export interface Plan {
@@ -11,9 +18,13 @@ export interface Plan {
   /** The backup bucket. */
   readonly backups: string;
   readonly wish: Wish;
+  /** How an earlier release may meet today's data. */
+  readonly data: WhichData;
   /** Whether it is only told. */
   readonly dry: boolean;
   readonly service: Config['service'];
+  /** Seconds that one instance may take to go back to a release. */
+  readonly timeout: number;
   /** Seconds that the agent of an instance may take to take a command. */
   readonly delivery: number;
 }
@@ -22,13 +33,13 @@ interface Asked {
   readonly environment: string;
   readonly what: 'release' | 'data' | 'image';
   readonly to: string;
+  readonly data: WhichData;
   readonly plan: 'true' | 'false';
   readonly 'role-arn': string | undefined;
 }
 
 /** Plans a rollback from values alone. */
 export function planRollback(asked: Asked, job: Job, config: Config): Plan {
-  if (asked.what !== 'data') throw notThere(asked.what);
   const { backups, ...environment } = findEnvironment(config, asked.environment);
   if (backups === undefined) {
     throw new ConfigurationError({
@@ -38,20 +49,38 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
       reason: 'bad-config',
     });
   }
+  const wish = readWishOf(asked);
   const { app, region, service } = config;
-  const described = { action: `rollback-${asked.what}`, document: 'restore', app, region } as const;
-  const operation = describeOperation(job, {
-    ...{ ...described, roleArn: asked['role-arn'] },
-    environment: withoutRole({ ...environment, backups }),
-  });
+  const document = asked.what === 'release' && asked.data !== 'restore' ? 'rollback' : 'restore';
+  const described = { action: `rollback-${asked.what}`, document, app, region } as const;
   return {
-    operation: { ...operation, rollout: { concurrency: 1, errors: 0 } },
-    backups,
-    wish: readWish(asked.to === 'default' ? undefined : asked.to),
-    dry: asked.plan === 'true',
-    service,
+    operation: describeOperation(job, {
+      ...{ ...described, roleArn: asked['role-arn'] },
+      environment: withoutRole({ ...environment, backups }),
+    }),
+    ...{ backups, wish, data: asked.data, dry: asked.plan === 'true', service },
+    timeout: secondsFor(config, environment),
     delivery: environment.rollout.deliveryMs / 1000,
   };
+}
+
+function readWishOf({ what, to, data }: Asked): Wish {
+  const where = to === 'default' ? undefined : to;
+  if (what === 'release') return { release: readReleaseWish(where) };
+  if (what !== 'data') throw notThere(what);
+  if (data === 'same') return { backup: readWish(where) };
+  throw new ConfigurationError({
+    where: 'input data',
+    what: `${data} says what an earlier release meets; with what: data, the data goes back by itself.`,
+    how: 'Leave it out, or ask for what: release.',
+  });
+}
+
+/** The switch and the way back may each take a start and every check; downloading and unpacking get ten minutes. */
+function secondsFor({ service, checks }: Config, { rollout }: Omit<Environment, 'backups'>): number {
+  if (rollout.timeoutMs !== undefined) return Math.ceil(rollout.timeoutMs / 1000);
+  const once = service.startTimeoutMs + checks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
+  return 600 + Math.ceil((2 * once) / 1000);
 }
 
 function notThere(what: string): ConfigurationError {

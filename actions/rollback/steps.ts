@@ -1,11 +1,13 @@
 import type { Job } from '../../src/action/job.ts';
 import { say } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
+import { type Result, resultOf } from '../../src/action/result.ts';
 import { code } from '../../src/action/summary.ts';
 import type { Bucket } from '../../src/aws/bucket.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
 import type { Services } from '../../src/operation/operation.ts';
 import type { Report } from '../../src/operation/report.ts';
+import { type PlannedStep, stepLines, stepTable } from '../../src/rollback/steps.ts';
 import { declaration } from './declaration.ts';
 import { describePlan, type Plan } from './plan.ts';
 
@@ -36,4 +38,11 @@ export async function requireBuckets({ clients }: Services, { operation, backups
   const { bucket, region } = operation;
   await requireBucket(clients.s3, { bucket, region });
   await requireBucket(clients.s3, { bucket: backups, region });
+}
+
+/** Tells each step of what would be done, and that it was not. */
+export function tellSteps({ report }: Stage, steps: readonly PlannedStep[]): Result {
+  for (const line of stepLines(steps)) say(line);
+  report.account = stepTable(steps);
+  return resultOf({ outcome: 'unchanged', reason: 'planned' });
 }

@@ -28,6 +28,8 @@ export interface Entry {
     readonly parameters?: Readonly<Record<string, number>>;
     /** The key of the manifest of its backup, where it made one. */
     readonly manifest?: string;
+    /** The first 12 digits of the release that was live there before, where another is since. */
+    readonly previous?: string;
   }[];
 }
 

@@ -31,13 +31,14 @@ export async function record(
       ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
       seconds: Math.round((services.now() - started) / 1000),
       steps: slowestOf(judged.instances),
-      instances: judged.instances.map(({ instance, result, reason, more, manifest }) => ({
+      instances: judged.instances.map(({ instance, result, reason, more, manifest, previous }) => ({
         ...{ instance, result, reason },
         ...(more && { parameters: more.parameters }),
         ...(manifest !== undefined && { manifest }),
+        ...(previous !== '' && { previous }),
       })),
     });
-    if (!release || !succeeded(judged.result)) return;
+    if (!release?.commit || !succeeded(judged.result)) return;
     await writeReceipt(bucket, {
       ...{ app, environment, commit: release.commit, release: release.id, operation: id },
       ...{ instances: judged.instances.map(({ instance }) => instance), from: until, until },

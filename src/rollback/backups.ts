@@ -70,6 +70,34 @@ export function choose(candidates: readonly Candidate[], wish: Wish, now: number
   return old.find(({ proven }) => proven) ?? old[0];
 }
 
+/** So many manifests are read for the backup of a release. */
+const mostRead = 40;
+
+/** The newest proven backup of a release with its code, else the newest. */
+export async function findBackupOf(
+  bucket: Pick<Bucket, 'read'>,
+  candidates: readonly Candidate[],
+  release: string,
+): Promise<Candidate | undefined> {
+  const read = await Promise.all(
+    candidates.slice(0, mostRead).map(async (candidate) => {
+      const text = (await bucket.read(candidate.key))?.bytes.toString('utf8') ?? '';
+      return isOf(release, text) ? [candidate] : [];
+    }),
+  );
+  const own = read.flat();
+  return own.find(({ proven }) => proven) ?? own[0];
+}
+
+function isOf(release: string, text: string): boolean {
+  try {
+    const manifest = parseManifest(text);
+    return manifest.release === release && manifest.code !== null;
+  } catch {
+    return false;
+  }
+}
+
 /** What to know of the choice: that it is not proven, or that a newer one is there which is not. */
 export function remarkOn(
   chosen: Candidate,

@@ -1,5 +1,6 @@
 import { inSeconds } from '../action/log.ts';
 import { escapeMarkdown, table } from '../action/summary.ts';
+import type { Usual } from '../ledger/usual.ts';
 
 /** A step of a plan that is only told. */
 export interface PlannedStep {
@@ -24,4 +25,10 @@ export function stepTable(steps: readonly PlannedStep[]): string {
     usual === undefined ? '' : escapeMarkdown(inSeconds(usual * 1000)),
   ]);
   return `**What would be done**\n\n${table(['', 'Step', 'Usually takes'], rows)}`;
+}
+
+/** What some steps of an action on its hosts usually take together, in seconds; undefined where none of them is known. */
+export function sumOf(usual: Usual, action: string, names: readonly string[]): number | undefined {
+  const known = names.flatMap((name) => usual(action, name) ?? []);
+  return known.length === 0 ? undefined : known.reduce((sum, seconds) => sum + seconds, 0);
 }

@@ -148,6 +148,68 @@ describe('the button: data', () => {
   });
 });
 
+describe('the button: release', () => {
+  let first: string;
+  let second: string;
+
+  beforeAll(async () => {
+    first = await kiosk.host.liveRelease();
+    await kiosk.repository.edit('app.py', (text) =>
+      text.replace('"status": "ok"', '"status": "ok", "more": 1'),
+    );
+    await kiosk.repository.commit('Say more');
+    assertConclusion(await kiosk.push(), 'success');
+    second = await kiosk.host.liveRelease();
+  }, 60_000);
+
+  test('tells by plan: true which there are, and writes nothing', async () => {
+    const before = callsSoFar();
+    const step = await press({ what: 'release', plan: 'true' });
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'unchanged', 'planned']);
+    expect(step.log).toMatch(new RegExp(`${first} {2}commit \\w{12} {2}live last .+ {2}fits the data`));
+    expect(callsSince(before).filter(({ action }) => /^(Put|Delete)/.test(action))).toEqual([]);
+    expect(await kiosk.host.liveRelease()).toBe(second);
+  });
+
+  test('goes back to the release before, and never forward to the one it went back from', async () => {
+    const step = await press({ what: 'release' });
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'rolled-back']);
+    expect(await kiosk.host.liveRelease()).toBe(first);
+    expect(step.outputs['release']?.slice(0, 12)).toBe(first);
+    expect(await kiosk.account.lease()).toBe('released');
+    // What the runner does again after its host was done is nothing.
+    expect(verdictOf(await press({ what: 'release' }, 2))).toEqual(['unchanged', 'already-ended']);
+    expect(verdictOf(await press({ what: 'release' }))).toEqual(['refused', 'no-such-release']);
+    expect(verdictOf(await press({ what: 'release', to: second }))).toEqual(['done', 'rolled-back']);
+    expect(verdictOf(await press({ what: 'release', to: second }))).toEqual(['unchanged', 'already-live']);
+  });
+
+  test('refuses where the schema has changed, telling what data: restore would lose, which brings both back', async () => {
+    await sql('CREATE TABLE extra (name)');
+    const refused = await press({ what: 'release', to: first });
+    expect([refused.code, ...verdictOf(refused)]).toEqual([1, 'refused', 'data-changed']);
+    expect(toldBy(refused).sentence).toMatch(
+      /By data: restore \S+ would come along\. Lost with it: .+; the backup holds 3 rows, and there are 1 now/,
+    );
+    expect(await kiosk.host.liveRelease()).toBe(second);
+    const both = await press({ what: 'release', to: first, data: 'restore' });
+    expect([both.code, ...verdictOf(both)]).toEqual([0, 'done', 'restored']);
+    expect(await kiosk.host.liveRelease()).toBe(first);
+    expect(await sql("SELECT count(*) FROM sqlite_master WHERE name = 'extra'")).toBe('0');
+  });
+
+  test('fetches a release again that the host keeps no more', async () => {
+    const gone = (await kiosk.host.liveRelease()) === first ? second : first;
+    // As a deploy leaves it that keeps others.
+    const prune = `install -d -m 0700 formerly && mv releases/${gone}.json formerly/ && rm -r releases/${gone}.* /srv/kiosk/releases/${gone}`;
+    await kiosk.host.ask('bash', '-c', `cd /var/lib/understudy/kiosk && ${prune}`);
+    const step = await press({ what: 'release', to: gone });
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'rolled-back']);
+    expect(step.summary).toContain('which is fetched again');
+    expect(await kiosk.host.liveRelease()).toBe(gone);
+  });
+});
+
 test('the role of the rollbacks may do all that they did', async () => {
   const calls = callsSince(0);
   expect(calls.length).toBeGreaterThan(50);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { toJson } from '../../../src/aws/bucket.ts';
 import { appendEntry } from '../../../src/ledger/ledger.ts';
-import { readUsual, usualSeconds } from '../../../src/ledger/usual.ts';
+import { readUsual } from '../../../src/ledger/usual.ts';
 import { MemoryBucket } from '../aws/memory-bucket.ts';
 
 const where = { app: 'isso', environment: 'staging' };
@@ -31,10 +31,9 @@ test('what an action usually takes is the median of the newest five that ended w
     ['deploy', 'done', 400],
     ['deploy', 'done', 13],
   ]);
-  expect(await usualSeconds(bucket, 'isso', 'staging', 'deploy')).toBe(12);
-  expect(await usualSeconds(bucket, 'isso', 'staging', 'backup')).toBe(1);
-  expect(await usualSeconds(bucket, 'isso', 'staging', 'promote')).toBeUndefined();
-  expect(await usualSeconds(bucket, 'isso', 'production', 'deploy')).toBeUndefined();
+  const usual = await readUsual(bucket, 'isso', 'staging');
+  expect([usual('deploy'), usual('backup'), usual('promote')]).toEqual([12, 1, undefined]);
+  expect((await readUsual(bucket, 'isso', 'production'))('deploy')).toBeUndefined();
 });
 
 test('of a step, only those count that had it; what is no entry is passed over', async () => {
