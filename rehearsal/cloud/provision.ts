@@ -25,13 +25,14 @@ export interface Provision extends Place {
 export async function provision(cloud: Cloud, wish: Provision): Promise<string[]> {
   const tell = wish.onStep ?? (() => undefined);
   const config = readPlace(wish);
-  const { bucket, backups } = findEnvironment(config, wish.environment);
+  const { bucket, backups, promoterArn } = findEnvironment(config, wish.environment);
   const workflows = calledWorkflows(wish.folder);
   const calls = (name: string) => workflows.filter((ref) => ref.includes(`/${name}.yml@`));
   const onlyDrills = calls('verify-backup');
   // An image is proven by the role that drills.
   const drills = [...onlyDrills, ...calls('create-ami')];
   const rollbacks = calls('rollback');
+  const promotions = calls('promote');
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
@@ -46,6 +47,11 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
       OidcProviderArn: await identityProvider(cloud),
       StateBucketName: bucket,
       BackupBucketName: backups ?? `${bucket}-backups`,
+      ...(wish.environment !== 'staging' && { Refs: 'refs/heads/main,refs/tags/v*' }),
+      ...(promoterArn !== undefined && {
+        PromotesTo: 'production',
+        PromoteWorkflowRefs: promotions.join(','),
+      }),
     },
   };
   const documents: StackPlan = {
@@ -96,7 +102,10 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     ...(rollbacks.length > 0 ? await listResources(cloud, rollback) : []),
     ...(makesImages ? await listResources(cloud, images, { Proven: true }) : []),
     ...(drills.length > 0 ? await listResources(cloud, drill) : []),
-    ...(await listResources(cloud, foundation, { MakeOidcProvider: false })),
+    ...(await listResources(cloud, foundation, {
+      MakeOidcProvider: false,
+      MakePromoter: promoterArn !== undefined,
+    })),
     ...(await listResources(cloud, documents)),
     ...(backups === undefined ? [] : await raiseSchedule(cloud, wish, bucket, backups, tell)),
   ];

@@ -16,6 +16,11 @@ export function repositoryRoutes(state: State): Route[] {
       '/repos/:owner/:repo/compare/*basehead',
       async ({ path }) => ok(await compare(repositoryOf(state, path), path['basehead'] ?? '')),
     ],
+    [
+      'GET',
+      '/repos/:owner/:repo/commits/*ref',
+      async ({ path }) => ok({ sha: await commitOf(repositoryOf(state, path), path['ref'] ?? '') }),
+    ],
   ];
 }
 
@@ -40,6 +45,8 @@ function register(state: State, body: Call['body']): Repository {
     issues: known?.issues ?? [],
     labels: known?.labels ?? [],
     releases: known?.releases ?? [],
+    rulesets: known?.rulesets ?? [],
+    environments: known?.environments ?? new Map(),
   };
   state.repositories.set(fullName, fresh);
   return fresh;

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { deploymentRoutes } from './deployments.ts';
 import { issueRoutes } from './issues.ts';
+import { protectionRoutes } from './protections.ts';
 import { releaseRoutes } from './releases.ts';
 import { repositoryRoutes } from './repositories.ts';
 import { ok, type Route, serve } from './router.ts';
@@ -17,14 +18,15 @@ export function createGithub(state: State = emptyState()): Server {
     ...deploymentRoutes(state),
     ...issueRoutes(state),
     ...releaseRoutes(state),
+    ...protectionRoutes(state),
   ]);
 }
 
 /** All that is held, by repository, for tests to read. */
 function picture(state: State): unknown {
-  const repositories = [...state.repositories].map(([name, { runs, folder: _, ...repository }]) => {
+  const repositories = [...state.repositories].map(([name, { runs, folder: _, environments, ...repository }]) => {
     const attempts = [...runs.values()].flatMap((run) => [...run.values()]);
-    return [name, { ...repository, runs: attempts }];
+    return [name, { ...repository, runs: attempts, environments: [...environments.values()] }];
   });
   return { repositories: Object.fromEntries(repositories) };
 }

@@ -19,6 +19,25 @@ export interface Repository {
   readonly issues: Issue[];
   readonly labels: Label[];
   readonly releases: Release[];
+  readonly rulesets: Ruleset[];
+  /** Its environments, by name. */
+  readonly environments: Map<string, Environment>;
+}
+
+/** What protects branches or tags. */
+export interface Ruleset {
+  readonly id: number;
+  readonly name: string;
+  readonly target: string;
+  readonly enforcement: string;
+  readonly conditions: unknown;
+  readonly rules: unknown;
+}
+
+export interface Environment {
+  readonly id: number;
+  readonly name: string;
+  readonly protection_rules: readonly { readonly id: number; readonly type: string; readonly reviewers: unknown }[];
 }
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'waiting' | 'requested' | 'pending';

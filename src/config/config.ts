@@ -40,6 +40,8 @@ export interface Environment {
   readonly backups?: string;
   /** Without it the job's own credentials are used. */
   readonly roleArn?: string;
+  /** The role that a promotion from here takes; absent where nothing is promoted from here. */
+  readonly promoterArn?: string;
   readonly url?: string;
   readonly rollout: Rollout;
   readonly soakMs: number;
@@ -117,11 +119,13 @@ export function toConfig(written: Written): Config {
 
 function toEnvironment(name: string, written: Written['environments'][string]): Environment {
   const { bucket, backups, 'role-arn': roleArn, url, rollout, soak, bake, proof } = written;
+  const promoterArn = written['promoter-arn'];
   return {
     name,
     bucket,
     ...(backups !== undefined && { backups }),
     ...(roleArn !== undefined && { roleArn }),
+    ...(promoterArn !== undefined && { promoterArn }),
     ...(url !== undefined && { url }),
     rollout: toRollout(rollout),
     soakMs: soak,

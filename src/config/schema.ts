@@ -106,6 +106,11 @@ const environmentKeys = z.strictObject({
     "The role that the job takes by its OIDC token: the ARN of an IAM role. Without it the job's own credentials are used.",
     'arn:aws:iam::111122223333:role/chatmrpt-staging-ci',
   ),
+  'promoter-arn': key(
+    z.optional(matching(roleArn)),
+    'The role that a promotion from here takes to read what was proven here: the ARN of an IAM role of infra/foundation.yaml. Without it nothing is promoted from here.',
+    'arn:aws:iam::111122223333:role/chatmrpt-staging-promoter',
+  ),
   url: key(
     z.optional(matching(webAddress)),
     'Where people reach this environment, shown in summaries: an http or https address.',
