@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import type { Check, Config, Environment, WhenPartial } from '../../src/config/config.ts';
+import { secondsOfDeploy } from '../../src/config/allowance.ts';
+import type { Check, Config, WhenPartial } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 import type { BuiltRelease } from '../../src/release/store.ts';
@@ -46,7 +47,7 @@ export function planDeploy(asked: Asked, job: Job, config: Config, release: Buil
     url: environment.url,
     partial: environment.rollout.partial,
     delivery: environment.rollout.deliveryMs / 1000,
-    timeout: secondsFor(config, environment),
+    timeout: secondsOfDeploy(config, environment),
   };
 }
 
@@ -55,18 +56,8 @@ function refuseProduction(environment: string): void {
   throw new ConfigurationError({
     where: 'input environment',
     what: 'production is promoted to, never deployed to directly. Nothing was changed.',
-    how: 'Deploy to staging; promote comes with a later release. Example: environment: staging',
+    how: 'Deploy to staging, and promote from there with actions/promote. Example: environment: staging',
   });
-}
-
-/**
- * The rehearsal, the switch and the way back may each take a start and every check; the rest, downloading, unpacking
- * and copying, gets ten minutes.
- */
-function secondsFor({ service, checks }: Config, { rollout }: Environment): number {
-  if (rollout.timeoutMs !== undefined) return Math.ceil(rollout.timeoutMs / 1000);
-  const once = service.startTimeoutMs + checks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
-  return 600 + Math.ceil((3 * once) / 1000);
 }
 
 /** The plan in lines, as it is printed. */

@@ -33,23 +33,33 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const drills = [...onlyDrills, ...calls('create-ami')];
   const rollbacks = calls('rollback');
   const promotions = calls('promote');
+  const staging = wish.environment === 'staging';
+  const others = staging ? promotions : calls('deploy-staging');
   const known = await openRepository(cloud, wish.repository, wish.folder);
+  const parameters = {
+    App: wish.app,
+    Environment: wish.environment,
+    Repository: wish.repository,
+    RepositoryId: String(known.id),
+    OidcProviderArn: await identityProvider(cloud),
+    StateBucketName: bucket,
+    BackupBucketName: backups ?? `${bucket}-backups`,
+  };
+  const promotes = promoterArn !== undefined && promotions.length > 0;
   const foundation: StackPlan = {
     name: `${wish.app}-${wish.environment}`,
     template: 'infra/foundation.yaml',
     bucket,
     parameters: {
-      App: wish.app,
-      Environment: wish.environment,
-      Repository: wish.repository,
-      RepositoryId: String(known.id),
-      WorkflowRefs: workflows.filter((ref) => ![...onlyDrills, ...rollbacks].includes(ref)).join(','),
-      OidcProviderArn: await identityProvider(cloud),
-      StateBucketName: bucket,
-      BackupBucketName: backups ?? `${bucket}-backups`,
-      ...(wish.environment !== 'staging' && { Refs: 'refs/heads/main,refs/tags/v*' }),
-      ...(promoterArn !== undefined && {
+      ...parameters,
+      WorkflowRefs: workflows
+        .filter((ref) => ![...onlyDrills, ...rollbacks, ...others].includes(ref))
+        .join(','),
+      ...(!staging && { Refs: 'refs/heads/main,refs/tags/v*' }),
+      ...(promotes && {
         PromotesTo: 'production',
+        // The emulator does not take the default of a list apart.
+        PromoteRefs: 'refs/tags/v*,refs/heads/main',
         PromoteWorkflowRefs: promotions.join(','),
       }),
     },
@@ -62,7 +72,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   };
   await raiseStack(cloud, foundation);
   await closeBucket(cloud, bucket);
-  await closeBucket(cloud, foundation.parameters['BackupBucketName'] ?? '');
+  await closeBucket(cloud, parameters.BackupBucketName);
   tell(`the stack ${foundation.name} is complete`);
   await raiseStack(cloud, documents);
   tell(`the stack ${documents.name} is complete`);
@@ -70,7 +80,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     name: `${wish.app}-${wish.environment}-drill`,
     template: 'infra/drill.yaml',
     bucket,
-    parameters: { ...foundation.parameters, WorkflowRefs: drills.join(',') },
+    parameters: { ...parameters, WorkflowRefs: drills.join(',') },
   };
   if (drills.length > 0) {
     await storeTemplate(cloud, bucket, 'drill-host');
@@ -81,7 +91,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     name: `${wish.app}-${wish.environment}-rollback`,
     template: 'infra/rollback.yaml',
     bucket,
-    parameters: { ...foundation.parameters, WorkflowRefs: rollbacks.join(',') },
+    parameters: { ...parameters, WorkflowRefs: rollbacks.join(',') },
   };
   if (rollbacks.length > 0) {
     await raiseStack(cloud, rollback);
@@ -91,20 +101,21 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     name: `${wish.app}-${wish.environment}-images`,
     template: 'infra/images.yaml',
     bucket,
-    parameters: { App: wish.app, Environment: wish.environment },
+    parameters: { App: wish.app, Environment: wish.environment, Proofs: `${drills.length > 0}` },
   };
-  const makesImages = calls('create-ami').length > 0;
+  // Before a promotion an image is made of what is there.
+  const makesImages = calls('create-ami').length > 0 || (!staging && promotions.length > 0);
   if (makesImages) {
     await raiseStack(cloud, images);
     tell(`the stack ${images.name} is complete`);
   }
   const resources = [
     ...(rollbacks.length > 0 ? await listResources(cloud, rollback) : []),
-    ...(makesImages ? await listResources(cloud, images, { Proven: true }) : []),
+    ...(makesImages ? await listResources(cloud, images, { Proven: drills.length > 0 }) : []),
     ...(drills.length > 0 ? await listResources(cloud, drill) : []),
     ...(await listResources(cloud, foundation, {
       MakeOidcProvider: false,
-      MakePromoter: promoterArn !== undefined,
+      MakePromoter: promotes,
     })),
     ...(await listResources(cloud, documents)),
     ...(backups === undefined ? [] : await raiseSchedule(cloud, wish, bucket, backups, tell)),

@@ -24,9 +24,11 @@ export function createGithub(state: State = emptyState()): Server {
 
 /** All that is held, by repository, for tests to read. */
 function picture(state: State): unknown {
-  const repositories = [...state.repositories].map(([name, { runs, folder: _, environments, ...repository }]) => {
-    const attempts = [...runs.values()].flatMap((run) => [...run.values()]);
-    return [name, { ...repository, runs: attempts, environments: [...environments.values()] }];
-  });
+  const repositories = [...state.repositories].map(
+    ([name, { runs, folder: _, environments, ...repository }]) => {
+      const attempts = [...runs.values()].flatMap((run) => [...run.values()]);
+      return [name, { ...repository, runs: attempts, environments: [...environments.values()] }];
+    },
+  );
   return { repositories: Object.fromEntries(repositories) };
 }

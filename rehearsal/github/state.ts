@@ -37,7 +37,11 @@ export interface Ruleset {
 export interface Environment {
   readonly id: number;
   readonly name: string;
-  readonly protection_rules: readonly { readonly id: number; readonly type: string; readonly reviewers: unknown }[];
+  readonly protection_rules: readonly {
+    readonly id: number;
+    readonly type: string;
+    readonly reviewers: unknown;
+  }[];
 }
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'waiting' | 'requested' | 'pending';

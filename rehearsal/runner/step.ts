@@ -33,18 +33,28 @@ export class Job {
   readonly #id: number;
 
   readonly #workflow: string;
+  readonly #environment: string;
 
-  private constructor(cloud: Cloud, repository: string, id: number, workflow: string) {
+  private constructor(cloud: Cloud, repository: string, id: number, workflow: string, environment: string) {
     this.#cloud = cloud;
     this.#repository = repository;
     this.#id = id;
     this.#workflow = workflow;
+    this.#environment = environment;
   }
 
-  /** @param workflow file name of the reusable workflow of ours whose job it is. */
-  static async open(cloud: Cloud, repository: string, workflow = 'deploy-staging.yml'): Promise<Job> {
+  /**
+   * @param workflow file name of the reusable workflow of ours whose job it is
+   * @param environment what the job says of its `environment:`
+   */
+  static async open(
+    cloud: Cloud,
+    repository: string,
+    workflow = 'deploy-staging.yml',
+    environment = 'staging',
+  ): Promise<Job> {
     const known = await (await fetch(`${cloud.githubUrl}/repos/${repository}`)).json();
-    return new Job(cloud, repository, (known as { id: number }).id, workflow);
+    return new Job(cloud, repository, (known as { id: number }).id, workflow, environment);
   }
 
   /** Runs the committed bundle of an action as a process of its own, with a runner's environment and no other. */
@@ -75,8 +85,8 @@ export class Job {
       GITHUB_OUTPUT: files.output,
       GITHUB_STATE: files.state,
       GITHUB_STEP_SUMMARY: files.summary,
-      ...this.#environment(),
-      ...(await this.#tokens()),
+      ...this.#variables(),
+      ...(await this.#tokens(more['GITHUB_REF'] ?? main)),
       ...Object.fromEntries(
         Object.entries(inputs).map(([name, value]) => [`INPUT_${name.toUpperCase()}`, value]),
       ),
@@ -108,7 +118,7 @@ export class Job {
     return { ended: closed, log: () => log, kill: (signal) => child.kill(signal) };
   }
 
-  #environment(): Record<string, string> {
+  #variables(): Record<string, string> {
     return {
       AWS_ENDPOINT_URL: this.#cloud.gatewayUrl,
       GITHUB_API_URL: this.#cloud.githubUrl,
@@ -117,18 +127,18 @@ export class Job {
       GITHUB_RUN_ID: '4242',
       GITHUB_RUN_ATTEMPT: '1',
       GITHUB_EVENT_NAME: 'push',
-      GITHUB_REF: 'refs/heads/main',
+      GITHUB_REF: main,
       GITHUB_ACTOR: 'ada',
     };
   }
 
-  async #tokens(): Promise<Record<string, string>> {
+  async #tokens(ref: string): Promise<Record<string, string>> {
     const claims = {
-      sub: `repo:${this.#repository}:environment:staging`,
+      sub: `repo:${this.#repository}:environment:${this.#environment}`,
       repository: this.#repository,
       repository_id: String(this.#id),
       repository_owner: this.#repository.split('/')[0],
-      ref: 'refs/heads/main',
+      ref,
       job_workflow_ref: `understudy-actions/understudy/.github/workflows/${this.#workflow}@${'0'.repeat(40)}`,
     };
     const asked = await fetch(`${this.#cloud.oidcUrl}/runs`, {
@@ -140,6 +150,8 @@ export class Job {
     return { ACTIONS_ID_TOKEN_REQUEST_URL: requestUrl, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
   }
 }
+
+const main = 'refs/heads/main';
 
 /** No step that we run takes longer, even on a machine that does other things. */
 const limitMs = 180_000;

@@ -55,6 +55,10 @@ export const parsers = {
   digest: matching(/^[0-9a-f]{64}$/, 'a SHA-256 in 64 small hexadecimal digits'),
   role: matching(/^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/, 'the ARN of a role'),
   instance: matching(/^i-[0-9a-f]{8,17}$/, 'the id of an instance'),
+  tag: matching(
+    /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$/,
+    'the name of a tag: letters, digits, dots, hyphens and slashes',
+  ),
   image: matching(/^ami-[0-9a-f]{8,17}$/, 'the id of an AMI'),
   count: (text: string): number => wholeNumber(text, 0, 100),
   countOrAll: (text: string): number | 'all' => (text === 'all' ? text : wholeNumber(text, 1, 100)),

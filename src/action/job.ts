@@ -13,6 +13,8 @@ export interface Job {
   readonly attempt: number;
   readonly event: string;
   readonly ref: string;
+  /** The commit of the event. */
+  readonly sha: string;
   readonly actor: string;
   readonly apiUrl: string;
   readonly runUrl: string;
@@ -45,6 +47,7 @@ export function readJob(env: Environment = process.env): Job {
     attempt: Number(attempt),
     event: read('GITHUB_EVENT_NAME'),
     ref: env['GITHUB_REF'] ?? '',
+    sha: env['GITHUB_SHA'] ?? '',
     actor: env['GITHUB_ACTOR'] ?? '',
     apiUrl: env['GITHUB_API_URL'] || 'https://api.github.com',
     runUrl: `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${repository}/actions/runs/${runId}/attempts/${attempt}`,

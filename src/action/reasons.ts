@@ -371,6 +371,62 @@ export const reasons = {
     sentence: 'The command failed on the instance before our script gave a result.',
     todo: 'Read what the command printed in Systems Manager.',
   },
+  // What a promotion says.
+  promoted: {
+    of: ['done'],
+    sentence: 'The release is live, and was healthy for its time of watching.',
+    todo: 'Nothing.',
+  },
+  'no-tag': {
+    of: ['refused'],
+    sentence: 'There is no such tag.',
+    todo: 'Push the tag; or correct the input `tag`.',
+  },
+  'tag-off-branch': {
+    of: ['refused'],
+    sentence: 'The tag is not on the default branch.',
+    todo: 'Merge its commit, let staging run it, and tag the merged one.',
+  },
+  'tag-moved': {
+    of: ['refused'],
+    sentence: 'The tag was moved to another commit.',
+    todo: 'Find out who moved it. What is meant gets a tag of its own.',
+  },
+  'tag-unprotected': {
+    of: ['refused'],
+    sentence: 'Nothing keeps the tag from being moved, and nobody approved the promotion.',
+    todo: 'Protect tags by a ruleset, or run the workflow by hand with `confirm`.',
+  },
+  'never-on-staging': {
+    of: ['refused'],
+    sentence: 'The release never ran on staging.',
+    todo: 'Deploy it to staging, and promote it when it has soaked.',
+  },
+  'taken-back-on-staging': {
+    of: ['refused'],
+    sentence: 'Staging took the release back.',
+    todo: 'Find out why; promote a commit that mends it.',
+  },
+  'bad-receipt': {
+    of: ['refused'],
+    sentence: 'The receipt of the release proves nothing.',
+    todo: 'Deploy the commit to staging again, and promote it when it has soaked.',
+  },
+  'not-soaked': {
+    of: ['refused'],
+    sentence: 'The release was not healthy on staging for long enough.',
+    todo: 'Wait until it has soaked, then run this again.',
+  },
+  'no-proof': {
+    of: ['refused'],
+    sentence: 'No young proof shows that a backup restores.',
+    todo: 'Run the workflow verify-backup; when it is green, run this again.',
+  },
+  degraded: {
+    of: halted,
+    sentence: 'The release was healthy when it went live, and was not while it was watched.',
+    todo: 'See in the log what it met, mend it, and promote the next tag.',
+  },
   'fleet-refused': {
     of: ['reverted'],
     sentence: 'The release was healthy here, and was taken back because other instances did not take it.',

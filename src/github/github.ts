@@ -26,13 +26,15 @@ export interface GitHubOptions {
 interface Question {
   readonly what: string;
   readonly permission: string;
+  /** Statuses that are "not known" here, beside 404 and 422. */
+  readonly unknown?: readonly number[];
 }
 
-/** Opens GitHub's API; its client is loaded when it is first asked. */
-export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub {
+/** Makes what asks GitHub's API; its client is loaded when it is first asked. */
+export function askerOf({ token, apiUrl }: Pick<GitHubOptions, 'token' | 'apiUrl'>) {
   const load = async () => (await import('@actions/github')).getOctokit(token, { baseUrl: apiUrl });
   let client: ReturnType<typeof load> | undefined;
-  const ask = async <Answer>(
+  return async <Answer>(
     about: Question,
     question: (octokit: Awaited<ReturnType<typeof load>>) => Promise<Answer>,
   ) => {
@@ -40,6 +42,11 @@ export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub
     const octokit = await client;
     return withRetries(about, () => question(octokit));
   };
+}
+
+/** Opens what every operation asks of GitHub. */
+export function openGitHub({ token, repository, apiUrl }: GitHubOptions): GitHub {
+  const ask = askerOf({ token, apiUrl });
   return {
     async attemptHasEnded(ofRepository, run, attempt) {
       const about = { what: `whether run ${run} has ended`, permission: 'actions: read' };
@@ -96,7 +103,7 @@ async function withRetries<Answer>(
     return await tryThrice(question, isAnswer);
   } catch (error) {
     if (!isAnswer(error)) throw unanswered(about, error);
-    if ([404, 422].includes(statusOf(error))) return undefined;
+    if ([404, 422, ...(about.unknown ?? [])].includes(statusOf(error))) return undefined;
     throw refused(about, error);
   }
 }

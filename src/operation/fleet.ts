@@ -62,21 +62,31 @@ function didNotTakeIt(outcome: InstanceOutcome): boolean {
   return !outcome.open && !succeeded(outcome);
 }
 
+/** Why a release that went live healthy is taken back. */
+export interface Cause {
+  readonly reason: 'fleet-refused' | 'degraded';
+  /** What follows "because". */
+  readonly why: string;
+}
+
+export const refusedByFleet: Cause = { reason: 'fleet-refused', why: 'others did not take it' };
+
 /** What an instance comes to that took a release and was given back the one before: by what its host said of both. */
 export function afterTakingBack<Outcome extends InstanceOutcome>(
   took: Outcome,
   back: InstanceOutcome,
   app: string,
+  cause = refusedByFleet,
 ): Outcome {
   const { result, reason, sentence, todo, open } = back;
   if (succeeded(back)) {
-    const told = `Release ${took.release} was healthy here, and was taken back because others did not take it. ${sentence}`;
-    const known = explain('fleet-refused', app);
+    const told = `Release ${took.release} was healthy here, and was taken back because ${cause.why}. ${sentence}`;
+    const known = explain(cause.reason, app);
     return {
       ...{
         ...took,
         result: 'reverted',
-        reason: 'fleet-refused',
+        reason: cause.reason,
         sentence: told,
         todo: known.todo,
         met: true,
@@ -84,14 +94,19 @@ export function afterTakingBack<Outcome extends InstanceOutcome>(
       ...{ release: back.release, previous: took.release },
     };
   }
-  if (result === 'refused' || result === 'reverted') return staysOn(took, sentence);
+  if (result === 'refused' || result === 'reverted') return staysOn(took, sentence, cause);
   return { ...took, result, reason, sentence: `It was to go back. ${sentence}`, todo, open, met: true };
 }
 
-/** An instance that keeps a release which the fleet refused, and why. */
-export function staysOn<Outcome extends InstanceOutcome>(took: Outcome, why: string): Outcome {
-  return {
-    ...took,
-    sentence: `${took.sentence} It stays live here, although others did not take it: ${why}`,
-  };
+/** An instance that keeps a release which was to be taken back, and why. One that is not well any more has failed. */
+export function staysOn<Outcome extends InstanceOutcome>(
+  took: Outcome,
+  why: string,
+  cause = refusedByFleet,
+): Outcome {
+  const sentence = `${took.sentence} It stays live here, although ${cause.why}: ${why}`;
+  if (cause.reason !== 'degraded') return { ...took, sentence };
+  const todo =
+    'Go back by the workflow rollback, where `data: keep` or `data: restore` says what becomes of the data; or mend what it met.';
+  return { ...took, result: 'failed', reason: cause.reason, sentence, todo, met: true };
 }

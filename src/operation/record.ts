@@ -18,6 +18,8 @@ export async function record(
   judged: Judged,
   { actor, runUrl }: Pick<Job, 'actor' | 'runUrl'>,
   { started }: Pick<Report, 'started'>,
+  /** Seconds of parts that are no host's steps. */
+  parts: Readonly<Record<string, number>> = {},
 ): Promise<void> {
   const { services, operation, release } = work;
   const { bucket } = services;
@@ -30,7 +32,7 @@ export async function record(
       ...{ operation: id, action, app, environment, actor, run: runUrl },
       ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
       seconds: Math.round((services.now() - started) / 1000),
-      steps: slowestOf(judged.instances),
+      steps: { ...slowestOf(judged.instances), ...parts },
       instances: judged.instances.map(({ instance, result, reason, more, manifest, previous }) => ({
         ...{ instance, result, reason },
         ...(more && { parameters: more.parameters }),

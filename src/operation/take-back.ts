@@ -1,7 +1,7 @@
 import { sentenceOf } from '../action/errors.ts';
 import { warn } from '../action/log.ts';
 import type { WhenPartial } from '../config/config.ts';
-import { afterTakingBack, isRefused, staysOn } from './fleet.ts';
+import { afterTakingBack, type Cause, isRefused, refusedByFleet, staysOn } from './fleet.ts';
 import type { Held } from './hold.ts';
 import { conclude, type Judged, judge } from './judge.ts';
 import type { LiveRelease } from './live.ts';
@@ -45,12 +45,31 @@ export async function takeBackWhenPartial(
   warn(
     `${took.length} of ${judged.instances.length} instances took the release, and go back to the one before`,
   );
+  return takeBack(work, judged, { live, order, cause: refusedByFleet }, report, held);
+}
+
+interface Back extends Pick<Before, 'live' | 'order'> {
+  readonly cause: Cause;
+}
+
+/** Gives each instance that took a release the one that it had before, where the data still fits it. */
+export async function takeBack(
+  work: Work,
+  judged: Judged,
+  { live, order, cause }: Back,
+  report: Report,
+  held: Held,
+): Promise<Judged> {
+  const { app } = work.operation;
+  const took = judged.instances.filter(({ result }) => result === 'done');
   const before = new Map(live.map(({ instance, release }) => [instance, release]));
   const groups = Map.groupBy(took, ({ instance }) => before.get(instance) ?? '');
-  const after: Told[] = (groups.get('') ?? []).map((one) => staysOn(one, 'no release was live here before.'));
+  const after: Told[] = (groups.get('') ?? []).map((one) =>
+    staysOn(one, 'no release was live here before.', cause),
+  );
   groups.delete('');
   for (const [index, [release, group]] of [...groups].entries()) {
-    after.push(...(await goBack(work, group, { ...order, release, index }, held)));
+    after.push(...(await goBack(work, group, { ...order, release, index, cause }, held)));
   }
   return { ...settleAs(judged, after, app, report), tookBack: true };
 }
@@ -58,17 +77,18 @@ export async function takeBackWhenPartial(
 interface Way extends Order {
   readonly release: string;
   readonly index: number;
+  readonly cause: Cause;
 }
 
 /** Deploys the release that some instances had before. */
 async function goBack(
   work: Work,
   took: readonly Told[],
-  { release, index, parameters, delivery, timeout }: Way,
+  { release, index, parameters, delivery, timeout, cause }: Way,
   held: Held,
 ): Promise<Told[]> {
   const present = took.map(({ instance }) => instance);
-  const operation = takingBack(work.operation, index, present.length);
+  const operation = takingBack(work.operation, index, present.length, cause);
   held.leave({ operation, instances: present, release: { id: release, commit: '' } });
   // The checks of this release are not those of the one before, which its host asks.
   const back = { ...work, operation, checks: [] };
@@ -79,18 +99,20 @@ async function goBack(
     const told = new Map(instances.map((one) => [one.instance, one]));
     return took.map((one) => {
       const own = told.get(one.instance);
-      return own ? { ...afterTakingBack(one, own, work.operation.app), more: join(one, own) } : one;
+      return own ? { ...afterTakingBack(one, own, work.operation.app, cause), more: join(one, own) } : one;
     });
   } catch (error) {
     held.signal.throwIfAborted();
-    return took.map((one) => staysOn(one, `it could not be taken back. ${sentenceOf(error)}`));
+    return took.map((one) => staysOn(one, `it could not be taken back. ${sentenceOf(error)}`, cause));
   }
 }
 
 /** An operation of its own: the host's journal knows the one that it undoes as done. */
-function takingBack(operation: Operation, index: number, errors: number): Operation {
+function takingBack(operation: Operation, index: number, errors: number, { reason }: Cause): Operation {
   const name = index === 0 ? 'take-back' : `take-back-${index + 1}`;
-  const part = partOf(operation, { name, action: 'take-back', document: operation.document });
+  // What users meet is not well: by the switch alone it is quicker than by a deploy.
+  const document = reason === 'degraded' ? 'rollback' : operation.document;
+  const part = partOf(operation, { name, action: 'take-back', document });
   return { ...part, rollout: { ...operation.rollout, errors } };
 }
 

@@ -71,7 +71,12 @@ async function storeFirst(
   return { id: await requireArchive(bucket, app, environment, winner ?? '', built.commit), build: 'earlier' };
 }
 
-async function firstBuildOf(bucket: Bucket, app: string, commit: string): Promise<string | undefined> {
+/** The release of a commit, which its first build is for ever; undefined where none was stored. */
+export async function firstBuildOf(
+  bucket: Pick<Bucket, 'read'>,
+  app: string,
+  commit: string,
+): Promise<string | undefined> {
   const key = commitKey(app, commit);
   const stored = await bucket.read(key);
   if (!stored) return undefined;

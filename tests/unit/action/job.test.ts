@@ -30,7 +30,8 @@ function withEvent<Value>(payload: string, use: (path: string) => Value): Value 
 
 describe('the job', () => {
   test('is read from the variables of the runner', () => {
-    expect(readJob(env)).toEqual({
+    expect(readJob({ ...env, GITHUB_SHA: 'c0ffee' })).toEqual({
+      sha: 'c0ffee',
       repository: 'acme/isso',
       repositoryId: '42',
       runId: '100',

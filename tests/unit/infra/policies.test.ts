@@ -11,6 +11,8 @@ const region = 'us-east-2';
 const provider = `arn:aws:iam::${account}:oidc-provider/token.actions.githubusercontent.com`;
 const workflow = `understudy-actions/understudy/.github/workflows/deploy-staging.yml@${'a'.repeat(40)}`;
 
+const promoteWorkflow = workflow.replace('deploy-staging', 'promote');
+
 function foundation(parameters: Record<string, string | string[]> = {}): Map<string, Holder> {
   return holdersIn({
     account,
@@ -21,6 +23,8 @@ function foundation(parameters: Record<string, string | string[]> = {}): Map<str
       Repository: 'acme/isso',
       RepositoryId: '42',
       WorkflowRefs: [workflow],
+      PromotesTo: 'production',
+      PromoteWorkflowRefs: [promoteWorkflow],
       StateBucketName: 'isso-understudy',
       BackupBucketName: 'isso-understudy-backups',
       ...parameters,
@@ -88,6 +92,30 @@ interface Table {
 
 const tables: Table[] = [
   {
+    who: 'isso-staging-promoter',
+    may: [
+      ['send the probe', 'ssm:SendCommand', document('isso-probe')],
+      ['send to an instance of staging', 'ssm:SendCommand', instance, tags('isso', 'staging')],
+      ['follow it', 'ssm:ListCommandInvocations', '*'],
+      ['find the instances', 'ec2:DescribeInstances', '*'],
+      ['read the release of a commit', 's3:GetObject', state('commits/isso/1.json')],
+      ['read a release', 's3:GetObject', state('releases/isso/staging/1.tar.gz')],
+      ['find a receipt', 's3:ListBucket', 'arn:aws:s3:::isso-understudy'],
+      ['read a receipt', 's3:GetObject', state('receipts/isso/staging/1/2/3.json')],
+    ],
+    mayNot: [
+      ['deploy', 'ssm:SendCommand', document('isso-deploy')],
+      ['send to an instance of production', 'ssm:SendCommand', instance, tags('isso', 'production')],
+      ['cancel a command', 'ssm:CancelCommand', '*'],
+      ['write a receipt', 's3:PutObject', state('receipts/isso/staging/1/2/3.json'), create],
+      ['write a release', 's3:PutObject', state('releases/isso/staging/1.tar.gz'), create],
+      ['take a commit for a release', 's3:PutObject', state('commits/isso/1.json'), create],
+      ['take the lease', 's3:PutObject', state('leases/isso/staging.json'), create],
+      ['read the backups', 's3:GetObject', backups('backups/isso/staging/daily/1/manifest.json')],
+      ['stop an instance', 'ec2:StopInstances', instance, tags('isso', 'staging')],
+    ],
+  },
+  {
     who: 'isso-staging-ci',
     may: [
       ['send the deploy document', 'ssm:SendCommand', document('isso-deploy')],
@@ -103,6 +131,9 @@ const tables: Table[] = [
       ['store a release once', 's3:PutObject', state('releases/isso/staging/1.tar.gz'), create],
       ['read a release', 's3:GetObject', state('releases/isso/staging/1.tar.gz')],
       ['take a commit for a release', 's3:PutObject', state('commits/isso/1.json'), create],
+      ['write down what a tag is', 's3:PutObject', state('tags/isso/v1.4.0.json'), create],
+      ['see what a tag was', 's3:GetObject', state('tags/isso/v1.4.0.json')],
+      ['roll back', 'ssm:SendCommand', document('isso-rollback')],
       ['write a receipt once', 's3:PutObject', state('receipts/isso/staging/1/2/3.json'), create],
       ['write into the ledger', 's3:PutObject', state('ledger/isso/staging/1.json'), create],
       ['take the lease', 's3:PutObject', state('leases/isso/staging.json'), create],
@@ -142,6 +173,7 @@ const tables: Table[] = [
       ['change user data', 'ec2:ModifyInstanceAttribute', instance, tags('isso', 'staging')],
       ['stop an instance', 'ec2:StopInstances', instance, tags('isso', 'staging')],
       ['overwrite a release', 's3:PutObject', state('releases/isso/staging/1.tar.gz'), {}],
+      ['move a tag', 's3:PutObject', state('tags/isso/v1.4.0.json'), swap],
       ['overwrite a receipt', 's3:PutObject', state('receipts/isso/staging/1/2/3.json'), swap],
       ['rewrite the ledger', 's3:PutObject', state('ledger/isso/staging/1.json'), {}],
       ['break a lease without looking', 's3:PutObject', state('leases/isso/staging.json'), {}],
@@ -546,34 +578,34 @@ test('a host decrypts through Parameter Store alone, and its own secrets alone',
 });
 
 describe.each([
-  ['isso-staging-ci', foundation, 'deploy-staging'],
-  ['isso-staging-drill', drills, 'verify-backup'],
-  ['isso-staging-rollback', rollbacks, 'rollback'],
-] as const)('who may become %s', (role, made, file) => {
+  ['isso-staging-ci', foundation, 'deploy-staging', 'staging', 'production'],
+  ['isso-staging-promoter', foundation, 'promote', 'production', 'staging'],
+  ['isso-staging-drill', drills, 'verify-backup', 'staging', 'production'],
+  ['isso-staging-rollback', rollbacks, 'rollback', 'staging', 'production'],
+] as const)('who may become %s', (role, made, file, environment, other) => {
   const claims = {
     aud: 'sts.amazonaws.com',
-    sub: 'repo:acme/isso:environment:staging',
+    sub: `repo:acme/isso:environment:${environment}`,
     repository_id: '42',
     ref: 'refs/heads/main',
     job_workflow_ref: workflow.replace('deploy-staging', file),
   };
   const newSubject = { SubjectPrefix: 'repo:acme@7/isso@42' };
-  const tagged = {
-    WorkflowRefs: [`understudy-actions/understudy/.github/workflows/${file}.yml@refs/tags/v*`],
-  };
+  const release = [`understudy-actions/understudy/.github/workflows/${file}.yml@refs/tags/v*`];
+  const tagged = { WorkflowRefs: release, PromoteWorkflowRefs: release };
   const workflowAt = (ref: string) => ({
     job_workflow_ref: `understudy-actions/understudy/.github/workflows/${file}.yml@${ref}`,
   });
 
   const rows: [string, boolean, Partial<typeof claims>, Record<string, string | string[]>?][] = [
     ['the job of our environment, on main, in our workflow', true, {}],
-    ['a job of another environment', false, { sub: 'repo:acme/isso:environment:production' }],
+    ['a job of another environment', false, { sub: `repo:acme/isso:environment:${other}` }],
     ['a job without an environment', false, { sub: 'repo:acme/isso:ref:refs/heads/main' }],
     ['a pull request', false, { sub: 'repo:acme/isso:pull_request', ref: 'refs/pull/1/merge' }],
     ['another branch', false, { ref: 'refs/heads/try' }],
     ['a branch that begins like main', false, { ref: 'refs/heads/main2' }],
     ['another repository of that name', false, { repository_id: '43' }],
-    ['a fork', false, { sub: 'repo:evil/isso:environment:staging', repository_id: '44' }],
+    ['a fork', false, { sub: `repo:evil/isso:environment:${environment}`, repository_id: '44' }],
     [
       "the repository's own workflow",
       false,
@@ -585,7 +617,7 @@ describe.each([
     [
       'a new repository, whose subject has ids',
       true,
-      { sub: 'repo:acme@7/isso@42:environment:staging' },
+      { sub: `repo:acme@7/isso@42:environment:${environment}` },
       newSubject,
     ],
     ['the old subject, where the new one is expected', false, {}, newSubject],
@@ -597,7 +629,7 @@ describe.each([
       { ref: 'refs/tags/v1.0.0' },
       { Refs: ['refs/tags/v*'] },
     ],
-    ['main, where tags may deploy', false, {}, { Refs: ['refs/tags/v*'] }],
+    ['main, where tags may deploy', false, {}, { Refs: ['refs/tags/v*'], PromoteRefs: ['refs/tags/v*'] }],
   ];
   let verdicts: Verdict[];
 
