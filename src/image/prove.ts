@@ -1,6 +1,7 @@
 import { CreateTagsCommand } from '@aws-sdk/client-ec2';
 import { OperationError, sentenceOf } from '../action/errors.ts';
 import { inSeconds, say } from '../action/log.ts';
+import { isNamed } from '../aws/errors.ts';
 import type { HostState } from '../command/result-line.ts';
 import type { Config } from '../config/config.ts';
 import { withDrillHost } from '../drill/launch.ts';
@@ -118,10 +119,20 @@ interface Patient {
 
 /** What an instance says of itself once its app is healthy, or last of all; undefined where it never answered. */
 export async function awaitHealthy(patient: Patient): Promise<HostState | undefined> {
-  const { services, operation, instance, limitMs, signal } = patient;
+  const { services, limitMs, signal } = patient;
   let seen: HostState | undefined;
   for (const started = services.now(); ; await services.sleep(2000, signal)) {
-    seen = (await probe(services, operation, [instance], { ask: 'kept' }, signal)).get(instance) ?? seen;
+    seen = (await askState(patient)) ?? seen;
     if (seen?.healthy || services.now() - started > limitMs) return seen;
+  }
+}
+
+async function askState({ services, operation, instance, signal }: Patient): Promise<HostState | undefined> {
+  try {
+    return (await probe(services, operation, [instance], { ask: 'kept' }, signal)).get(instance);
+  } catch (error) {
+    // It is down for the moment.
+    if (isNamed(error, 'InvalidInstanceId')) return undefined;
+    throw error;
   }
 }

@@ -1,10 +1,19 @@
-import { DescribeSnapshotsCommand, EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
+import { AutoScalingClient, CreateLaunchConfigurationCommand } from '@aws-sdk/client-auto-scaling';
+import {
+  CreateLaunchTemplateCommand,
+  CreateLaunchTemplateVersionCommand,
+  DescribeSnapshotsCommand,
+  EC2Client,
+  RunInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Wish } from '../../rehearsal/faults/faults.ts';
 import { ask } from '../../rehearsal/ground/socket.ts';
 import { awaitImage } from '../../src/image/follow.ts';
 import { type ImageServices, listImages, nameImage } from '../../src/image/image.ts';
 import { deprecateAt, ensureImage, type ImageOrder } from '../../src/image/make.ts';
+import { removeImage } from '../../src/image/remove.ts';
+import { findUsage } from '../../src/image/usage.ts';
 import { baseImage, Ground, region } from './gateway/ground.ts';
 
 // Our own code for images, by the SDK, against the gateway: what EC2 may do to them.
@@ -20,7 +29,7 @@ beforeAll(async () => {
   ground = await Ground.open();
   const credentials = { accessKeyId: 'operator', secretAccessKey: 'operator' };
   const ec2 = new EC2Client({ endpoint: ground.url, region, credentials, maxAttempts: 3 });
-  const clients = { ec2 } as unknown as ImageServices['clients'];
+  const clients = { ec2, s3: ground.s3 } as unknown as ImageServices['clients'];
   const bucket = { now: () => Date.now() } as ImageServices['bucket'];
   services = { clients, bucket, sleep: (ms) => new Promise((r) => setTimeout(r, ms / 20)), now: Date.now };
   const one = { ImageId: baseImage, MinCount: 1, MaxCount: 1 };
@@ -137,4 +146,48 @@ describe('an image that comes to nothing', () => {
     await expect(ground.ec2.send(asked)).rejects.toMatchObject({ name: 'InvalidSnapshot.NotFound' });
     expect(await awaitImage(services, good.id, () => {})).toMatchObject({ state: 'available' });
   });
+});
+
+test('an image is removed with its snapshots, though the answer was lost', async () => {
+  const { id } = await ensureImage(services, orderOf());
+  const image = await awaitImage(services, id, () => {});
+  const lost = { action: 'DeregisterImage', kind: 'lost' };
+  expect((await ask(ground.socket, 'POST', '/_cloud/fault', lost)).status).toBe(201);
+  await removeImage(services, image);
+  expect(await named()).toEqual([]);
+  const asked = new DescribeSnapshotsCommand({ SnapshotIds: [...image.snapshots] });
+  await expect(ground.ec2.send(asked)).rejects.toMatchObject({ name: 'InvalidSnapshot.NotFound' });
+  await removeImage(services, image);
+});
+
+test('whoever uses an image is found: instances, any version of a template, launch configurations', async () => {
+  const [old, current, grouped] = ['ami-00000001', 'ami-00000002', 'ami-00000003'];
+  const templateOf = (LaunchTemplateName: string, ImageId: string) =>
+    new CreateLaunchTemplateCommand({ LaunchTemplateName, LaunchTemplateData: { ImageId } });
+  await ground.ec2.send(templateOf('web', old));
+  // More versions than a page of the emulator holds by itself.
+  for (let version = 2; version <= 20; version += 1) {
+    const LaunchTemplateData = { ImageId: current };
+    const next = { LaunchTemplateName: 'web', LaunchTemplateData };
+    await ground.ec2.send(new CreateLaunchTemplateVersionCommand(next));
+  }
+  await ground.ec2.send(templateOf('own', 'resolve:ssm:/images/web'));
+  await ground.ec2.send(templateOf('theirs', 'resolve:ssm:/aws/service/ami-amazon-linux-latest/x'));
+  process.env['AWS_ENDPOINT_URL'] = ground.url;
+  try {
+    const credentials = { accessKeyId: 'operator', secretAccessKey: 'operator' };
+    const scaling = new AutoScalingClient({ endpoint: ground.url, region, credentials });
+    const configuration = { LaunchConfigurationName: 'fleet', ImageId: grouped, InstanceType: 't3.micro' };
+    await scaling.send(new CreateLaunchConfigurationCommand(configuration));
+    const { users, untold } = await findUsage(services);
+    expect(Object.fromEntries(users)).toMatchObject({
+      [baseImage]: `the instance ${instance}`,
+      [old]: 'the launch template web, version 1',
+      [current]: 'the launch template web, version 20',
+      [grouped]: 'the launch configuration fleet of Auto Scaling',
+    });
+    expect(untold).toEqual(['the launch template own, version 1']);
+  } finally {
+    delete process.env['AWS_ENDPOINT_URL'];
+  }
 });
