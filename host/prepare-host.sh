@@ -7,8 +7,13 @@
 # include library/journal.sh
 # include library/result.sh
 # include library/watch.sh
+# include library/sandbox.sh
+# include library/enrolment.sh
+# include library/scrub.sh
 
 action=prepare-host
+short=$(live_release)
+folder=$home/releases/$short
 
 # embed units/check.sh as file_check
 # embed units/understudy-check@.service as file_check_service
@@ -27,6 +32,7 @@ action=prepare-host
 # embed units/understudy-firewall-keep.service as file_firewall_keep_service
 # embed units/understudy-logrotate.service as file_logrotate_service
 # embed units/understudy-logrotate.timer as file_logrotate_timer
+# embed units/timer.conf as file_timer
 # embed units/metadata.nft as file_metadata
 # embed units/nftables.conf as file_nftables
 # embed units/firewall.sh as file_firewall
@@ -113,7 +119,7 @@ make_users() {
 
 make_folders() {
   install -d -m 0755 "$home" "$home/releases" /etc/understudy /etc/understudy/logrotate.d /var/lib/understudy "$installed" \
-    /etc/systemd/system-generators /etc/systemd/system/nftables.service.d
+    /etc/systemd/system-generators /etc/systemd/system/{nftables.service.d,timer.d}
   install -d -m 0711 "$state"
   install -d -m 0700 "$state/operations"
   if [[ ! -d $home/shared ]]; then
@@ -165,6 +171,7 @@ lay_files() {
   lay_file "$units/nftables.service.d/understudy.conf" 0644 file_nftables
   lay_file "/etc/understudy/logrotate.d/$app.conf" 0644 file_logrotate
   lay_file "/etc/tmpfiles.d/understudy-$app.conf" 0644 file_tmpfiles
+  lay_file "$units/timer.d/understudy-$app.conf" 0644 file_timer
   lay_file "$units/understudy-boot@.service" 0644 file_boot_service
   lay_file "$units/understudy-recover@.service" 0644 file_recover_service
   lay_file "$installed/check" 0755 file_check
@@ -219,6 +226,12 @@ lay_settings() {
 raise_units() {
   systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
   if [[ $switch == restart ]] && ! serves_by_socket; then drop_sockets; fi
+  if is_unenrolled; then
+    keep_fact wakes yes
+    keep_fact changed "$unenrolled"
+    rm "$unenrolled"
+  fi
+  remember_machine
   systemctl daemon-reload # also after a run that died just before it
   enable_unit understudy-firewall.service
   enable_unit understudy-logrotate.timer
@@ -227,7 +240,18 @@ raise_units() {
   systemctl start "understudy-boot@$app.service"
   stop_old_workers
   if [[ $switch != restart ]]; then raise_socket; fi
+  if has_fact wakes; then wake_app; fi
   raise_checks
+}
+
+# What would have started at boot, had the machine been enrolled by then.
+wake_app() {
+  local live worker
+  live=$(live_release)
+  if [[ -z $live ]]; then return; fi
+  systemctl --no-block start "understudy-env@$app.service" "$app@$live.service"
+  for worker in ${workers//,/ }; do [[ $worker == none ]] || systemctl --no-block start "$app-worker@$worker.service"; done
+  start_clockwork
 }
 
 raise_checks() {
@@ -313,13 +337,15 @@ work() {
   step recognise recognise
   step users make_users
   step folders make_folders
+  if is_copy; then step aside lay_aside; fi
+  if has_origin; then step scrub scrub_data; fi
   step settings lay_settings
   read_settings
   step files lay_files
   step units raise_units
   step firewall check_firewall
   if has_fact changed; then
-    finish 'done' prepared "The host is prepared for $app in $environment on port $port, switched by $switch."
+    finish 'done' prepared "The host is prepared for $app in $environment on port $port, switched by $switch.$(tell_scrubbed)"
   else
     finish unchanged already-prepared "The host was prepared for $app already; nothing was changed."
   fi
@@ -327,7 +353,7 @@ work() {
 
 # Before the lock is ours, by which whoever starts the app would take the data to be in our charge.
 recover_first() {
-  if [[ ! -f $settings ]] || systemctl start "understudy-boot@$app.service"; then return; fi
+  if [[ ! -f $settings ]] || is_unenrolled || systemctl start "understudy-boot@$app.service" || is_unenrolled; then return; fi
   finish failed prepare-host-failed \
     "What a dead operation left in the data could not be put right: on the host, see journalctl --unit understudy-boot@$app."
   exit 0
@@ -337,6 +363,7 @@ recognise() {
   check_name
   check_tools
   check_place
+  check_origin
 }
 
 case ${1:-watch} in

@@ -27,6 +27,7 @@ check_fence() {
 }
 
 check_socket() {
+  [[ ! -f $state/unenrolled ]] || refuse not-enrolled "This machine is retired: nothing of $app runs on it before an operator sends $app-prepare-host."
   if has_socket && ! systemctl --quiet is-active "$app.socket"; then
     refuse socket-inactive "$app.socket is $(unit_state "$app.socket" ActiveState), so the port is closed$(tell_thief): an operator sends $app-prepare-host, which opens it."
   fi

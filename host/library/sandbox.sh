@@ -4,7 +4,7 @@
 
 hook_unit=understudy-$app-hook-$operation.service
 
-# Runs a command of the release or on it: in_sandbox build|copy|check|live COMMAND...  It dies with the operation's unit.
+# Runs a command of the release or on it: in_sandbox build|copy|check|scrub|live COMMAND...  It dies with the operation's unit.
 in_sandbox() {
   local where=$1 seconds code=0
   local -a properties
@@ -25,6 +25,9 @@ in_sandbox() {
   check) # it reaches the release that is rehearsed: by its socket, or where it has none by its network
     properties+=(JoinsNamespaceOf="$app-rehearse@$short.service" Environment="PORT=$(setting port)")
     if has_socket; then properties+=(Environment="UNDERSTUDY_SOCKET=$runtime/rehearse-$short.sock"); fi
+    ;;
+  scrub)
+    properties+=(User="$(setting user)" PrivateNetwork=yes ReadWritePaths="$home/shared")
     ;;
   live)
     properties+=(User="$(setting user)" ProtectSystem=full ProtectHome=no PrivateTmp=no EnvironmentFile="-$runtime/env")

@@ -1,16 +1,17 @@
 #!/bin/bash
 # boot APP: before anything of the app starts, at each boot: notes the boot, puts right what dead operations left in
-# the data, and has the release that `current` names start. The app's units require it: when it fails, none starts.
+# the data, sees that this is the machine that was enrolled, and has the release that `current` names start. The app's
+# units require it: when it fails, none starts.
+# shellcheck disable=SC2034,SC2154
 set -euo pipefail
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-
 app=$1
-state=/var/lib/understudy/$app
+operation=boot
+
+# include library/base.sh
+# include library/enrolment.sh
+
 derived=/run/systemd/generator/multi-user.target.wants
 boot=$(</proc/sys/kernel/random/boot_id)
-
-write_whole() { cat >"$1.new" && sync "$1.new" && mv -fT "$1.new" "$1" && sync "$state"; }
 
 # `boots`: the boot before this one, and this one, by which recovery knows that nobody wrote to the data in between.
 # So a boot on which the app could not start does not count: only `passed` ones.
@@ -23,12 +24,6 @@ note_boot() {
 }
 
 note_passed() { printf '%s\n' "$boot" | write_whole "$state/passed"; }
-
-live_release() {
-  local name
-  name=$(readlink "/srv/$app/current") || return 0
-  [[ ! ${name##*/} =~ ^[0-9a-f]{12}$ || ! -d /srv/$app/releases/${name##*/} ]] || printf '%s' "${name##*/}"
-}
 
 # Generators run before volumes are mounted: with /srv on one of its own, they saw no release, or an old one.
 derive_anew() {
@@ -58,12 +53,32 @@ start_live() {
   systemctl --no-block start "${units[@]}"
 }
 
+# A copy of another machine has that one's data and settings, and waits to be enrolled (attack 26).
+see_that_it_is_ours() {
+  local machine
+  machine=$(tell_machine)
+  if [[ $machine == another ]]; then set_aside; fi
+  if [[ $machine == same ]] && ! is_unenrolled; then
+    remember_machine
+    return
+  fi
+  stop_clockwork
+  case $machine in
+  another) echo "$app: this is not the machine $(setting instance) that was enrolled; nothing starts before $app-prepare-host" ;;
+  unknown) echo "$app: the instance metadata do not answer, and this is not the machine that $app ran on last; nothing starts" ;;
+  same) echo "$app: this machine is enrolled no more, or not yet again; nothing starts before $app-prepare-host" ;;
+  esac >&2
+  exit 1
+}
+
 # Without a note, which a full disk may refuse, recovery puts no data back; the app need not stay down for it.
 note_boot || rm -f "$state/boots"
 # Who holds the host's lock is in charge of the data and of what runs: an operation, which started us with the app.
 if flock --nonblock "$state/lock" true; then
   /usr/local/lib/understudy/recover "$app" boot
+  see_that_it_is_ours
   live=$(live_release)
+  [[ -d $home/releases/$live ]] || live=''
   derive_anew "$live"
   start_live "$live"
 fi

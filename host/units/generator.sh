@@ -20,6 +20,8 @@ for settings in /etc/understudy/*.json; do
     continue
   fi
   read -r switch workers <<<"$words"
+  want "understudy-boot@$app.service" understudy-boot@.service multi-user.target
+  [[ ! -e /var/lib/understudy/$app/unenrolled ]] || continue
   live=$(readlink "/srv/$app/current" || true)
   live=${live##*/}
   [[ $live =~ ^[0-9a-f]{12}$ && -d /srv/$app/releases/$live ]] || live=''
@@ -31,7 +33,6 @@ for settings in /etc/understudy/*.json; do
     printf '[Socket]\nService=%s\n' "$service" >"$out/$app.socket.d/live.conf"
     want "$app.socket" "$app.socket" sockets.target
   fi
-  want "understudy-boot@$app.service" understudy-boot@.service multi-user.target
   want "understudy-recover@$app.service" understudy-recover@.service multi-user.target
   want "understudy-check@$app.timer" understudy-check@.timer timers.target
   [[ -n $live ]] || continue

@@ -15,8 +15,8 @@ is_dead() {
   esac
 }
 
-# Data first, for all: no unit may start on what another operation left half-changed.
-if [[ $stage == now ]]; then systemctl start "understudy-boot@$app.service"; fi
+# Data first, for all: no unit may start on what another operation left half-changed. On a machine that is not enrolled none does.
+if [[ $stage == now && ! -e /var/lib/understudy/$app/unenrolled ]]; then systemctl start "understudy-boot@$app.service"; fi
 for folder in /var/lib/understudy/"$app"/operations/*/; do
   folder=${folder%/}
   is_dead "$folder" || continue

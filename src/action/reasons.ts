@@ -41,6 +41,11 @@ export const reasons = {
     sentence: 'The earlier release is live again and healthy.',
     todo: 'Find out what was wrong with the later one before it is deployed again.',
   },
+  retired: {
+    of: ['done'],
+    sentence: 'The machine is out of service, and nothing of the app starts on it.',
+    todo: 'Take its last backup; an operator sends `<app>-prepare-host` to bring it back.',
+  },
   verified: { of: ['done'], sentence: 'The backup restores.', todo: 'Nothing.' },
   packed: { of: ['done'], sentence: 'The release is packed.', todo: 'Deploy it.' },
   'already-live': {
@@ -53,6 +58,19 @@ export const reasons = {
     of: ['unchanged'],
     sentence: 'The host was prepared for the app already.',
     todo: 'Nothing.',
+  },
+
+  'already-retired': { of: ['unchanged'], sentence: 'The machine was retired already.', todo: 'Nothing.' },
+  'retire-failed': {
+    of: ['failed', 'unknown'],
+    sentence: 'The machine could not be taken out of service.',
+    todo: 'Read what still runs there, stop it on the host, and retire it again.',
+  },
+  'not-enrolled': {
+    of: ['refused'],
+    sentence:
+      'The machine is retired, or a copy that nobody has enrolled yet: nothing of the app runs on it.',
+    todo: 'Deploy to the machine that took its place; or an operator sends `<app>-prepare-host` to bring it back.',
   },
 
   'not-prepared': {
@@ -74,6 +92,17 @@ export const reasons = {
     of: ['failed'],
     sentence: 'A step of preparing the host failed.',
     todo: 'Read the sentence and the log; mend what they name; then send `<app>-prepare-host` again.',
+  },
+  'scrub-missing': {
+    of: ['refused'],
+    sentence:
+      'The machine holds the data of another environment, and its release has no hook that scrubs them.',
+    todo: 'Give the app a hook `.understudy/hooks/scrub`, deploy it to where the data are from, and make a new image; or send `<app>-prepare-host` with `scrub=none`.',
+  },
+  'scrub-failed': {
+    of: ['failed'],
+    sentence: "The hook that scrubs another environment's data failed; nothing starts on the machine.",
+    todo: 'Mend what the log names, by an image of a release with a better hook; or end the machine.',
   },
   drift: {
     of: ['refused'],

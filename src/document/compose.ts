@@ -10,6 +10,7 @@ export const hostOperations = [
   'backup',
   'restore',
   'rollback',
+  'retire',
 ] as const;
 export type HostOperation = (typeof hostOperations)[number];
 

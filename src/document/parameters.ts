@@ -129,6 +129,12 @@ export const documentParameters = {
       allowedPattern: '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$',
       default: 'none',
     },
+    scrub: {
+      description:
+        'Of a copy of another machine that is to serve another environment, except drill: required runs the hook scrub of its release before anything starts; none: the data may be used as they are.',
+      allowedPattern: '^(required|none)$',
+      default: 'required',
+    },
   },
   backup: {
     ...everywhere,
@@ -173,6 +179,7 @@ export const documentParameters = {
       default: 'same',
     },
   },
+  retire: { ...everywhere, fence, excerpts },
 } as const satisfies Record<string, Record<string, DocumentParameter>>;
 
 /** What a host document does; the document itself is named `<app>-<this>`. */

@@ -14,6 +14,8 @@ const purposes: Record<HostOperation, string> = {
   deploy:
     'Understudy: takes a release to this instance, rehearses it on a copy of the data, and switches to it.',
   rollback: 'Understudy: takes this instance back to an earlier release, on the data as it is.',
+  retire:
+    'Understudy: takes this instance out of service, until it is prepared anew. Sent by an operator, or before its image takes its place.',
   probe: 'Understudy: tells the state of this instance. Changes nothing.',
   cancel: 'Understudy: asks a running operation to stop at its next safe point.',
   'prepare-host': 'Understudy: lays down what an app needs on an instance. Sent by an operator.',

@@ -50,7 +50,7 @@ function missing(operation: string): string[] {
 
 // Bash has no linker: a part that was not included is a "command not found" on the host.
 describe('a host operation includes each part of the library that it comes to', () => {
-  test.each([...hostOperations, 'units/check'])('%s', (operation) => {
+  test.each([...hostOperations, 'units/boot', 'units/check'])('%s', (operation) => {
     expect(home.size).toBeGreaterThan(50);
     expect(missing(operation)).toEqual([]);
   });

@@ -1,6 +1,7 @@
 // The ground of the tests of host/*.sh: one prepared host of a cloud, and a small app to deploy to it.
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CreateImageCommand, EC2Client, waitUntilImageAvailable } from '@aws-sdk/client-ec2';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import {
   askHosts,
@@ -85,9 +86,10 @@ export class Host {
     this.instanceId = instanceId;
   }
 
-  /** A fresh instance that nobody prepared. */
-  static async launch(cloud: Cloud): Promise<Host> {
-    const { instanceId } = await launchHost(cloud, { tags: { App: app, Environment: environment } });
+  /** A fresh instance that nobody prepared, or one from an image. */
+  static async launch(cloud: Cloud, image?: string): Promise<Host> {
+    const tags = { App: app, Environment: environment };
+    const { instanceId } = await launchHost(cloud, { tags, ...(image !== undefined && { image }) });
     const host = new Host(cloud, instanceId);
     // The tests of what is seen under users watch for long; the others need not.
     await host.watch(0);
@@ -236,6 +238,22 @@ export class Host {
     await awaitState(this.#cloud, this.instanceId, 'stopped');
     await askHosts(this.#cloud, 'POST', `/hosts/${this.instanceId}/start`);
     await awaitState(this.#cloud, this.instanceId, 'running');
+  }
+
+  /** An image of it as it is, running: what EC2 calls crash-consistent. */
+  async image(): Promise<string> {
+    const ec2 = new EC2Client(operatorClient(this.#cloud));
+    const made = new CreateImageCommand({
+      InstanceId: this.instanceId,
+      Name: this.operation(),
+      NoReboot: true,
+    });
+    const { ImageId = '' } = await ec2.send(made);
+    await waitUntilImageAvailable(
+      { client: ec2, maxWaitTime: 60, minDelay: 1, maxDelay: 1 },
+      { ImageIds: [ImageId] },
+    );
+    return ImageId;
   }
 
   /** The units of releases that are up, sorted. */

@@ -161,6 +161,7 @@ const tables: Table[] = [
     ],
     mayNot: [
       ['prepare a host', 'ssm:SendCommand', document('isso-prepare-host')],
+      ['retire a host', 'ssm:SendCommand', document('isso-retire')],
       ['run a shell command', 'ssm:SendCommand', document('AWS-RunShellScript')],
       ['send the documents of another app', 'ssm:SendCommand', document('other-deploy')],
       ['send to an instance of production', 'ssm:SendCommand', instance, tags('isso', 'production')],
