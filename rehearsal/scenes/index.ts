@@ -1,5 +1,6 @@
 import { backupUnderWrites } from './backup-under-writes.ts';
 import { badReleasesUnderLoad } from './bad-releases.ts';
+import { theButtonData, theButtonRelease } from './buttons.ts';
 import { theBadDay, theDrill } from './drills.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { fleet } from './fleet.ts';
@@ -29,6 +30,8 @@ export const scenes: readonly Scene[] = [
   backupUnderWrites,
   nightWithoutGitHub,
   restoreByHand,
+  theButtonRelease,
+  theButtonData,
   theDrill,
   theBadDay,
 ];

@@ -167,8 +167,19 @@ export class Staging {
 
   /** Plays a push while the load generator keeps asking; returns the run and what the users met. */
   async pushUnderLoad(): Promise<{ run: Run; load: LoadReport }> {
-    const asks = this.app in usersOf ? this.app : this.#config.checks;
-    return this.#underLoad({ asks, rate: REQUESTS_A_SECOND }, () => this.push());
+    return this.#underLoad(this.#users, () => this.push());
+  }
+
+  /** Plays a press on a button while the load generator keeps asking. */
+  async dispatchUnderLoad(
+    workflow: string,
+    inputs: Readonly<Record<string, string>>,
+  ): Promise<{ run: Run; load: LoadReport }> {
+    return this.#underLoad(this.#users, () => this.dispatch(workflow, { inputs }));
+  }
+
+  get #users(): Omit<Gathering, 'url'> {
+    return { asks: this.app in usersOf ? this.app : this.#config.checks, rate: REQUESTS_A_SECOND };
   }
 
   async #underLoad(
