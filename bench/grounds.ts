@@ -147,6 +147,22 @@ export class Grounds {
     return { result, instances: result.instances, calls, details, command };
   }
 
+  /** Goes back by the bundle to the release before, with the operator's credentials; when it began, and what the host did. */
+  async goBack(): Promise<{ readonly began: number; readonly steps: Details['steps'] }> {
+    const job = await Job.open(this.cloud, `acme/${app}`);
+    this.#runId += 1;
+    const inputs = {
+      ...{ environment, what: 'release', config: this.#config(), excerpts: 'on' },
+      'github-token': 'ghs_bench',
+    };
+    const began = Date.now();
+    const more = { ...this.cloud.operatorEnv, GITHUB_RUN_ID: String(this.#runId) };
+    const step = await job.run('rollback', inputs, more);
+    const { steps = [] } = (await this.#details(step.outputs['operation'] ?? '')) ?? {};
+    if (step.code !== 0) throw new Error(`a rollback ended with ${step.code}:\n${step.log}`);
+    return { began, steps };
+  }
+
   /** Backs up by the bundle, as the backup job does. Throws where it was not backed up. */
   async backUp(): Promise<BackedUp> {
     const job = await Job.open(this.cloud, `acme/${app}`);

@@ -139,6 +139,14 @@ git remote add origin /srv/bench.git`;
 const deployByCapistrano =
   'cd /srv/capistrano && cap production deploy >/tmp/cap.log 2>&1 || { tail -n 30 /tmp/cap.log; exit 1; }';
 
+/** Goes back to the release before; each time there must be one. */
+export const rollback: Peer = {
+  label: 'Capistrano, deploy:rollback',
+  raise: deployByCapistrano,
+  exchange: deployByCapistrano.replace(' deploy ', ' deploy:rollback '),
+  lower: 'systemctl stop cap.service',
+};
+
 export const peers: readonly Peer[] = [
   {
     label: 'systemctl restart, the app binds its port',
