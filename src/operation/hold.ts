@@ -7,6 +7,7 @@ import { type Lease, takeLease, type Written } from '../lease/lease.ts';
 import { probe } from './command.ts';
 import { type Leftover, saveLeftover } from './leftover.ts';
 import type { Operation, Services } from './operation.ts';
+import { recordError } from './record.ts';
 
 interface Hold extends Omit<Leftover, 'holder'> {
   readonly services: Services;
@@ -46,9 +47,11 @@ export async function holdingLease<Value extends Worked>(
 ): Promise<Value> {
   const leave: Held['leave'] = (more) => saveLeftover({ ...hold, ...more, holder: hold.operation.id });
   leave({});
-  const lease = await takeLeaseOf(hold).catch((error: unknown) => {
+  const started = hold.services.now();
+  const lease = await takeLeaseOf(hold).catch(async (error: unknown) => {
     // Refused, we hold nothing; after any other error we may, so post gives it back.
     state.ended.save(error instanceof OperationError ? 'all' : 'work');
+    if (!hold.signal.aborted) await recordError({ ...hold, started }, error);
     throw error;
   });
   const signal = AbortSignal.any([hold.signal, lease.lost]);
@@ -72,7 +75,9 @@ export async function holdingLease<Value extends Worked>(
   } catch (error) {
     open = signal.aborted || sent;
     if (sent) throw signal.aborted ? error : afterSending(error, hold.operation);
-    throw lease.lost.aborted && error === lease.lost.reason ? lostBeforeSending(error) : error;
+    const told = lease.lost.aborted && error === lease.lost.reason ? lostBeforeSending(error) : error;
+    if (!open) await recordError({ ...hold, started }, told);
+    throw told;
   } finally {
     await (open ? lease.leave() : giveBack(lease));
   }

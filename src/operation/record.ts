@@ -2,6 +2,8 @@ import { messageOf } from '../action/errors.ts';
 import type { Job } from '../action/job.ts';
 import { warn } from '../action/log.ts';
 import { succeeded } from '../action/result.ts';
+import { resultOfError } from '../action/run.ts';
+import { tellFailedCall } from '../aws/errors.ts';
 import { appendEntry } from '../ledger/ledger.ts';
 import { writeReceipt } from '../receipt/receipt.ts';
 import type { Judged } from './judge.ts';
@@ -53,6 +55,30 @@ export async function record(
       ? 'The ledger or the receipt could not be written, so a promotion will lack its proof'
       : 'The ledger could not be written';
     warn(`${missing}: ${messageOf(error)}`);
+  }
+}
+
+interface Ended extends Pick<Work, 'services' | 'operation' | 'release'> {
+  readonly job: Pick<Job, 'actor' | 'runUrl'>;
+  /** By the steady clock, ms. */
+  readonly started: number;
+}
+
+/** Writes the ledger of an operation that an error ended before any host was at work: what was refused belongs there too. */
+export async function recordError(
+  { services, operation, release, job, started }: Ended,
+  error: unknown,
+): Promise<void> {
+  const { app, environment, id, action } = operation;
+  const { result, reason, sentence } = resultOfError(tellFailedCall(error));
+  try {
+    await appendEntry(services.bucket, {
+      ...{ operation: id, action, app, environment, actor: job.actor, run: job.runUrl },
+      ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
+      ...{ seconds: Math.round((services.now() - started) / 1000), instances: [] },
+    });
+  } catch (unwritten) {
+    warn(`The ledger could not be written: ${messageOf(unwritten)}`);
   }
 }
 

@@ -111,6 +111,12 @@ function hostsSay(running: Record<string, string>): void {
 
 const savedEnded = (): boolean => printed.includes('name=ended::all');
 
+/** What the ledger tells of the operations of `staging`, the first one first. */
+const ledger = (): unknown[] =>
+  [...bucket.objects.keys()]
+    .filter((name) => name.startsWith('ledger/isso/staging/'))
+    .map((name) => bucket.json(name));
+
 describe('work under the lease', () => {
   test('has its fencing number, and gives the lease back when all hosts have ended', async () => {
     const value = await holdingLease(hold(), async ({ fence }) => {
@@ -129,10 +135,20 @@ describe('work under the lease', () => {
     expect(printed).toContain('name=operation::{"operation":{"id":"42-100-1-deploy-staging"');
   });
 
-  test('that fails gives the lease back', async () => {
-    await expect(holdingLease(hold(), () => Promise.reject(new Error('refused')))).rejects.toThrow('refused');
+  test('that is refused gives the lease back, and stands in the ledger', async () => {
+    const work = () => Promise.reject(new OperationError({ ...refusal, happened: 'AWS refused the call.' }));
+    await expect(holdingLease(hold(), work)).rejects.toThrow('AWS refused the call.');
     expect(bucket.json(key)).toMatchObject({ state: 'released' });
     expect(savedEnded()).toBe(true);
+    expect(ledger()).toMatchObject([
+      {
+        operation: operation.id,
+        result: 'refused',
+        reason: 'access-denied',
+        release: release.id,
+        instances: [],
+      },
+    ]);
   });
 
   test('that fails once its command was sent is unknown, keeps the cause, and leaves the lease to post', async () => {
@@ -150,6 +166,7 @@ describe('work under the lease', () => {
     });
     expect(bucket.json(key)).toMatchObject({ state: 'held' });
     expect(savedEnded()).toBe(false);
+    expect(ledger()).toEqual([]);
     expect(printed).toContain('name=command::c-1');
   });
 
@@ -195,6 +212,7 @@ describe('work under the lease', () => {
     await expect(work).rejects.toThrow('cancelled');
     expect(bucket.json(key)).toMatchObject({ state: 'held' });
     expect(savedEnded()).toBe(false);
+    expect(ledger()).toEqual([]);
   });
 });
 
@@ -223,6 +241,7 @@ describe('a lease that another attempt holds', () => {
     });
     expect(bucket.json(key)).toEqual(held);
     expect(savedEnded()).toBe(true);
+    expect(ledger()).toMatchObject([{ operation: operation.id, result: 'refused', reason: 'lease-held' }]);
   });
 
   test('is asked of GitHub by run and attempt', async () => {
