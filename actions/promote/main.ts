@@ -36,25 +36,25 @@ async function promote(report: Report, signal: AbortSignal): Promise<Result> {
 
   return inScratch(async (archive) => {
     const place = await openWorkplace(inputs, { plan, job, archive, report, signal });
-    return recordingRefusals(place, async () => {
-      const candidate = await passGates(place.ground, (seen) => place.evidence.push(seen));
-      tellCandidate(place, candidate);
-      if (plan.planned) return tellSteps(place, candidate);
-      const before = await wasPromoted(place, candidate);
-      if (before) return before;
+    const candidate = await recordingRefusals(place, () =>
+      passGates(place.ground, (seen) => place.evidence.push(seen)),
+    );
+    tellCandidate(place, candidate);
+    if (plan.planned) return tellSteps(place, candidate);
+    const before = await wasPromoted(place, candidate);
+    if (before) return before;
 
-      const { release, state } = candidate;
-      const work = { ...place.ground.goal, instances: state.instances, checks: plan.checks, release };
-      const { result } = await holdingLease({ ...work, ...place }, async (held) => {
-        const stage = { ...place, work, held };
-        const { live, there } = await phase('Look once more', () => lookAgain(stage));
-        const judged = there ?? (await bring({ ...stage, live }));
-        const watched = await watch({ ...stage, live }, judged);
-        await phase('Record', () => record(stage, watched));
-        return watched;
-      });
-      return result;
+    const { release, state } = candidate;
+    const work = { ...place.ground.goal, instances: state.instances, checks: plan.checks, release };
+    const { result } = await holdingLease({ ...work, ...place }, async (held) => {
+      const stage = { ...place, work, held };
+      const { live, there } = await phase('Look once more', () => lookAgain(stage));
+      const judged = there ?? (await bring({ ...stage, live }));
+      const watched = await watch({ ...stage, live }, judged);
+      await phase('Record', () => record(stage, watched));
+      return watched;
     });
+    return result;
   });
 }
 

@@ -2,19 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { InputsOf } from '../../src/action/declaration.ts';
-import { messageOf } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import { phase, warn } from '../../src/action/log.ts';
-import type { Result } from '../../src/action/result.ts';
-import { resultOfError } from '../../src/action/run.ts';
+import { phase } from '../../src/action/log.ts';
 import { openBucket } from '../../src/aws/bucket.ts';
-import { tellFailedCall } from '../../src/aws/errors.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
 import { type GitHub, openGitHub, readExcerpts } from '../../src/github/github.ts';
 import { openReleases, type Releases } from '../../src/github/releases.ts';
 import { openTags } from '../../src/github/tags.ts';
-import { appendEntry } from '../../src/ledger/ledger.ts';
 import { connect } from '../../src/operation/operation.ts';
+import { recordError } from '../../src/operation/record.ts';
 import type { Report } from '../../src/operation/report.ts';
 import type { Ground } from '../../src/promotion/gate.ts';
 import type { Evidence } from '../../src/promotion/gates.ts';
@@ -82,29 +78,15 @@ export async function inScratch<Value>(work: (archive: string) => Promise<Value>
   }
 }
 
-/** Writes into the ledger what ended before, or outside of, what is recorded anyway: refusals above all. A plan writes nothing. */
-export async function recordingRefusals(
-  { plan, job, ground, report }: Workplace,
-  story: () => Promise<Result>,
-): Promise<Result> {
+/** Writes into the ledger what the gates refused, before any lease; of a plan nothing is written. */
+export async function recordingRefusals<Value>(
+  { plan, job, ground, report: { started } }: Workplace,
+  gates: () => Promise<Value>,
+): Promise<Value> {
   try {
-    return await story();
+    return await gates();
   } catch (error) {
-    const told = resultOfError(tellFailedCall(error));
-    // What is unknown is for post, which asks the hosts first.
-    if (plan.planned || told.result === 'unknown') throw error;
-    const { services, operation } = ground.goal;
-    const { app, environment, id, action } = operation;
-    const { result, reason, sentence } = told;
-    try {
-      await appendEntry(services.bucket, {
-        ...{ operation: id, action, app, environment, actor: job.actor, run: job.runUrl },
-        ...{ result, reason, sentence, instances: [] },
-        seconds: Math.round((services.now() - report.started) / 1000),
-      });
-    } catch (unwritten) {
-      warn(`The ledger could not be written: ${messageOf(unwritten)}`);
-    }
+    if (!plan.planned) await recordError({ ...ground.goal, job, started }, error);
     throw error;
   }
 }
