@@ -70,7 +70,8 @@ async function prepareHost(cloud: Cloud, instanceId: string, place: Place, confi
 const patience = 120_000;
 const over = ['Success', 'Failed', 'TimedOut', 'Cancelled'];
 
-async function sendAndAwait(
+/** Sends a document as an operator does. Throws with what it printed where it does not succeed. */
+export async function sendAndAwait(
   cloud: Cloud,
   instanceId: string,
   document: string,

@@ -35,6 +35,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const promotions = calls('promote');
   const staging = wish.environment === 'staging';
   const others = staging ? promotions : calls('deploy-staging');
+  const launches = calls('launch-staging');
   const known = await openRepository(cloud, wish.repository, wish.folder);
   const parameters = {
     App: wish.app,
@@ -53,7 +54,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     parameters: {
       ...parameters,
       WorkflowRefs: workflows
-        .filter((ref) => ![...onlyDrills, ...rollbacks, ...others].includes(ref))
+        .filter((ref) => ![...onlyDrills, ...rollbacks, ...launches, ...others].includes(ref))
         .join(','),
       ...(!staging && { Refs: 'refs/heads/main,refs/tags/v*' }),
       ...(promotes && {
@@ -112,6 +113,7 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
   const resources = [
     ...(rollbacks.length > 0 ? await listResources(cloud, rollback) : []),
     ...(makesImages ? await listResources(cloud, images, { Proven: drills.length > 0 }) : []),
+    ...(await raiseLauncher(cloud, wish, { bucket, parameters }, launches, tell)),
     ...(drills.length > 0 ? await listResources(cloud, drill) : []),
     ...(await listResources(cloud, foundation, {
       MakeOidcProvider: false,
@@ -125,6 +127,28 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
+}
+
+/** The roles that launch an environment anew; production is not launched so. */
+async function raiseLauncher(
+  cloud: Cloud,
+  { app, environment }: Place,
+  { bucket, parameters }: Pick<StackPlan, 'bucket' | 'parameters'>,
+  workflows: readonly string[],
+  tell: (sentence: string) => void,
+): Promise<Resource[]> {
+  if (workflows.length === 0 || environment === 'production') return [];
+  const { BackupBucketName: _, ...known } = parameters;
+  const launcher: StackPlan = {
+    name: `${app}-${environment}-launcher`,
+    template: 'infra/staging.yaml',
+    bucket,
+    parameters: { ...known, WorkflowRefs: workflows.join(',') },
+  };
+  await storeTemplate(cloud, bucket, 'staging-host');
+  await raiseStack(cloud, launcher);
+  tell(`the stack ${launcher.name} is complete`);
+  return listResources(cloud, launcher);
 }
 
 async function raiseSchedule(
@@ -146,7 +170,7 @@ async function raiseSchedule(
 }
 
 /** The emulator makes the template's bucket without its PublicAccessBlockConfiguration. */
-async function closeBucket(cloud: Cloud, Bucket: string): Promise<void> {
+export async function closeBucket(cloud: Cloud, Bucket: string): Promise<void> {
   const on = { BlockPublicAcls: true, IgnorePublicAcls: true };
   const PublicAccessBlockConfiguration = { ...on, BlockPublicPolicy: true, RestrictPublicBuckets: true };
   const s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });

@@ -17,7 +17,7 @@ export interface Holder {
 /** The roles and policies that a template of infra/ makes, by name; read from it, for emulators change them. */
 export function holdersIn(
   stack: Stack,
-  file: 'foundation' | 'drill' | 'rollback' | 'images' = 'foundation',
+  file: 'foundation' | 'drill' | 'rollback' | 'images' | 'staging' = 'foundation',
 ): Map<string, Holder> {
   const template = readFileSync(new URL(`../../infra/${file}.yaml`, import.meta.url), 'utf8');
   const holders = resourcesOf(template, stack).flatMap(toHolder);

@@ -70,9 +70,10 @@ class Resolver {
   }
 
   resources(): Resource[] {
-    return Object.entries(this.#resources).map(([logicalId, resource]) => {
-      const { Type, Properties } = mapIn(resource);
-      return { logicalId, type: String(Type), properties: mapIn(this.#resolve(Properties ?? {})) };
+    return Object.entries(this.#resources).flatMap(([logicalId, resource]) => {
+      const { Type, Condition, Properties } = mapIn(resource);
+      if (Condition !== undefined && !this.#holds(Condition)) return [];
+      return [{ logicalId, type: String(Type), properties: mapIn(this.#resolve(Properties ?? {})) }];
     });
   }
 
@@ -107,18 +108,23 @@ class Resolver {
         return this.#reference(String(argument));
       case '!Not':
         return !this.#resolve(listIn(argument)[0] ?? false);
+      case '!And':
+        return listIn(argument).every((each) => this.#resolve(each) === true);
       case '!Equals': {
         const [one, other] = listIn(this.#resolve(listIn(argument)));
         return one === other;
       }
       case '!If': {
         const [condition, then, otherwise] = listIn(argument);
-        const holds = this.#resolve(this.#conditions[String(condition)] ?? false);
-        return this.#resolve((holds ? then : otherwise) ?? null);
+        return this.#resolve((this.#holds(condition ?? false) ? then : otherwise) ?? null);
       }
       default:
         throw new Error(`The template calls ${name}, which is not known here.`);
     }
+  }
+
+  #holds(condition: Value): boolean {
+    return this.#resolve(this.#conditions[String(condition)] ?? false) === true;
   }
 
   /** A text, or a text and names that hold in it alone. */

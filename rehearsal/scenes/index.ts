@@ -1,3 +1,4 @@
+import { adopting } from './adopting.ts';
 import { backupUnderWrites } from './backup-under-writes.ts';
 import { badReleasesUnderLoad } from './bad-releases.ts';
 import { theButtonData, theButtonRelease } from './buttons.ts';
@@ -8,6 +9,7 @@ import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
 import { lostInstance } from './lost-instance.ts';
 import { nightWithoutGitHub } from './night.ts';
+import { parallelStaging } from './parallel-staging.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
 import { restoreByHand } from './restore-by-hand.ts';
 import { samePushAgain } from './same-push-again.ts';
@@ -34,4 +36,6 @@ export const scenes: readonly Scene[] = [
   theButtonData,
   theDrill,
   theBadDay,
+  parallelStaging,
+  adopting,
 ];

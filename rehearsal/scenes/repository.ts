@@ -19,7 +19,7 @@ export class CallerRepository {
   static async copyOf(source: string, app: string, cloud: Cloud, named = app): Promise<CallerRepository> {
     const repository = new CallerRepository(app, source, await copyRepository(cloud, app, source));
     if (named !== app) {
-      const workflows = ['deploy', 'backup', 'verify-backup', 'rollback'].map(
+      const workflows = ['deploy', 'backup', 'verify-backup', 'rollback', 'create-ami', 'launch-staging'].map(
         (name) => `.github/workflows/${name}.yml`,
       );
       for (const file of ['understudy.yml', ...workflows]) {

@@ -22,7 +22,10 @@ export interface ActionResult {
 }
 
 /** A job of one of our reusable workflows. */
-export function jobOf(run: Run, name: 'build' | 'deploy' | 'backup' | 'drill' | 'image' | 'rollback'): Job {
+export function jobOf(
+  run: Run,
+  name: 'build' | 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback',
+): Job {
   const job = run.jobs.find((candidate) => candidate.name.endsWith(`/ ${name}`));
   assert.ok(job, `the run has no job "${name}":\n${run.log.slice(-4000)}`);
   return job;
@@ -39,7 +42,10 @@ export function deployResult(run: Run): ActionResult {
 }
 
 /** The result that a job gave as its output. */
-export function resultOf(run: Run, name: 'deploy' | 'backup' | 'drill' | 'image' | 'rollback'): ActionResult {
+export function resultOf(
+  run: Run,
+  name: 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback',
+): ActionResult {
   const text = jobOf(run, name).outputs['result'];
   assert.ok(text, `the job ${name} gave no result:\n${run.log.slice(-4000)}`);
   return JSON.parse(text);

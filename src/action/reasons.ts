@@ -385,6 +385,33 @@ export const reasons = {
     sentence: 'AWS did not do a call.',
     todo: 'See whether AWS has an incident, or the account too many calls at once; then run this job again.',
   },
+  launched: {
+    of: ['done'],
+    sentence: 'The instance is launched, enrolled, and healthy.',
+    todo: 'Nothing.',
+  },
+  'launch-failed': {
+    of: ['failed', 'unknown'],
+    sentence: 'The instance could not be launched, or did not come up healthy; it is removed again.',
+    todo: 'Mend what the sentence names; then run this job again.',
+  },
+  'not-launchable': {
+    of: ['refused'],
+    sentence: 'There is no image that can be launched.',
+    todo: 'Make one of production, and prove it: create-ami with prove: true.',
+  },
+  'former-foreign': {
+    of: ['refused'],
+    sentence: 'An instance of the environment runs that launch-staging did not make, and cannot replace.',
+    todo: 'Stop it, or take its tag App away; then run this job again.',
+  },
+  'former-left': {
+    of: ['failed'],
+    sentence:
+      'The new instance is healthy, and the one before could not be removed: the environment has two.',
+    todo: 'Remove the stack of the one before: aws cloudformation delete-stack; see its events for what keeps it.',
+  },
+
   'never-ran': {
     of: ['refused'],
     sentence: 'The command never ran on the instance.',

@@ -20,6 +20,8 @@ export interface ImageFacts {
   /** When EC2 calls it deprecated, in ms since the epoch; absent where nobody has said. */
   readonly deprecated?: number;
   readonly snapshots: readonly string[];
+  /** Its root disk, as an instance is launched with it. */
+  readonly root: { readonly device: string; readonly sizeGiB: number };
   readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -45,7 +47,13 @@ export function toFacts(image: Image): ImageFacts {
     ...{ operation: tags['Operation'] ?? '', golden: tags[golden.key] === golden.value },
     ...(image.DeprecationTime && { deprecated: Date.parse(image.DeprecationTime) }),
     snapshots: (image.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.SnapshotId ?? []),
+    root: rootOf(image),
   };
+}
+
+function rootOf({ RootDeviceName: device = '', BlockDeviceMappings: disks = [] }: Image): ImageFacts['root'] {
+  const sizeGiB = disks.find(({ DeviceName }) => DeviceName === device)?.Ebs?.VolumeSize ?? 0;
+  return { device, sizeGiB };
 }
 
 /** Every image that was made of an environment's instances, golden or not, the newest first. */

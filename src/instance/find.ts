@@ -1,4 +1,9 @@
-import { DescribeInstancesCommand, type EC2Client, type Instance as Ec2Instance } from '@aws-sdk/client-ec2';
+import {
+  DescribeInstancesCommand,
+  type EC2Client,
+  type Instance as Ec2Instance,
+  type InstanceStateName,
+} from '@aws-sdk/client-ec2';
 import { DescribeInstanceInformationCommand, type SSMClient } from '@aws-sdk/client-ssm';
 import { OperationError } from '../action/errors.ts';
 
@@ -6,6 +11,14 @@ import { OperationError } from '../action/errors.ts';
 export interface Instance {
   readonly id: string;
   readonly tags: Readonly<Record<string, string>>;
+}
+
+/** An instance as EC2 lists it. */
+interface Listed extends Instance {
+  /** EC2's own word: pending, running, stopping, stopped, shutting-down or terminated. */
+  readonly state: string;
+  /** Its public address; empty where it has none. */
+  readonly address: string;
 }
 
 /** What SSM knows of the agent of an instance. */
@@ -36,7 +49,7 @@ export async function findTargets(
   environment: string,
   mayFail = 0,
 ): Promise<Target[]> {
-  const instances = await findInstances(services.ec2, app, environment);
+  const instances = await listInstances(services.ec2, app, environment, ['running']);
   refuseForeign(instances, app, environment);
   const agents = await readAgents(
     services.ssm,
@@ -53,7 +66,13 @@ export async function findTargets(
 
 const unregistered: Agent = { online: false, status: 'never registered', version: '' };
 
-async function findInstances(ec2: EC2Client, app: string, environment: string): Promise<Instance[]> {
+/** The instances that have the tags of an app's environment, in one of the states. */
+export async function listInstances(
+  ec2: EC2Client,
+  app: string,
+  environment: string,
+  states: readonly InstanceStateName[],
+): Promise<Listed[]> {
   const found: Ec2Instance[] = [];
   let token: string | undefined;
   do {
@@ -62,7 +81,7 @@ async function findInstances(ec2: EC2Client, app: string, environment: string): 
         Filters: [
           { Name: 'tag:App', Values: [app] },
           { Name: 'tag:Environment', Values: [environment] },
-          { Name: 'instance-state-name', Values: ['running'] },
+          { Name: 'instance-state-name', Values: [...states] },
         ],
         ...(token ? { NextToken: token } : {}),
       }),
@@ -73,8 +92,14 @@ async function findInstances(ec2: EC2Client, app: string, environment: string): 
   return found.map(toInstance).sort((a, b) => a.id.localeCompare(b.id));
 }
 
-function toInstance({ InstanceId = '', Tags = [] }: Ec2Instance): Instance {
-  return { id: InstanceId, tags: Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value])) };
+function toInstance({
+  InstanceId: id = '',
+  State,
+  PublicIpAddress: address = '',
+  Tags = [],
+}: Ec2Instance): Listed {
+  const tags = Object.fromEntries(Tags.map(({ Key = '', Value = '' }) => [Key, Value]));
+  return { id, state: State?.Name ?? '', address, tags };
 }
 
 /** A filter is a promise of the service; the tags that came back are what we go by. */

@@ -42,8 +42,6 @@ export interface LaunchedHost {
   readonly instance: string;
   /** From the first call until Systems Manager had its agent. */
   readonly launchMs: number;
-  /** What its stack says of it. */
-  readonly outputs: Readonly<Record<string, string>>;
 }
 
 /**
@@ -63,13 +61,12 @@ export async function launchHost(services: Services, order: HostOrder): Promise<
     throw notTaken(error, order);
   });
   say(`the stack ${stack} is asked for`);
-  const outputs = await awaitMade({ client, sleep, now, signal }, made, makeLimitMs);
-  const { InstanceId: instance } = outputs;
+  const { InstanceId: instance } = await awaitMade({ client, sleep, now, signal }, made, makeLimitMs);
   if (!instance) throw new Error(`The stack ${stack} does not tell its instance.`);
   await awaitAgent(services, instance, signal);
   const launchMs = now() - started;
   say(`${instance} is online after ${inSeconds(launchMs)}`);
-  return { instance, launchMs, outputs };
+  return { instance, launchMs };
 }
 
 /** Removes the stack of a host, and the host with it. Never throws: gives why it is not gone after `limitMs`. */

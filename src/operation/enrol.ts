@@ -12,13 +12,15 @@ export interface Enrolment {
   readonly id: string;
   readonly service: Pick<Config['service'], 'listen' | 'user' | 'notify' | 'switch'>;
   readonly workers: readonly string[];
+  /** The backup bucket of the environment, where it has one. */
+  readonly backups?: string;
 }
 
 /**
  * Makes an instance a host of its environment, by `prepare-host`.
  * @throws OperationError when it cannot be made one
  */
-export async function enrol(host: LoneHost, { id, service, workers }: Enrolment): Promise<Told> {
+export async function enrol(host: LoneHost, { id, service, workers, backups }: Enrolment): Promise<Told> {
   const { bucket, region } = host.operation;
   const { listen, user, notify, switch: manner } = service;
   const told = await sendToOne(host, {
@@ -26,6 +28,7 @@ export async function enrol(host: LoneHost, { id, service, workers }: Enrolment)
     parameters: {
       ...{ user, port: String(listen), switch: manner, notify: String(notify) },
       ...{ workers: workers.join(',') || 'none', bucket, region },
+      ...(backups !== undefined && { backups }),
     },
   });
   const { instance, reason, result, sentence, todo } = told;

@@ -2,6 +2,7 @@ import { messageOf, OperationError, sentenceOf } from '../action/errors.ts';
 import { say, warn } from '../action/log.ts';
 import { explain } from '../action/reasons.ts';
 import { state } from '../action/state.ts';
+import type { HostState } from '../command/result-line.ts';
 import type { GitHub } from '../github/github.ts';
 import { type Lease, takeLease, type Written } from '../lease/lease.ts';
 import { probe } from './command.ts';
@@ -141,7 +142,11 @@ async function mayTakeOver(
   if (ended === undefined)
     return 'GitHub does not tell whether that attempt has ended (the `github-token` needs actions: read).';
   if (!ended) return 'That attempt is still running.';
-  const states = await probe(hold.services, hold.operation, hold.instances);
+  // Where there is no instance yet, no instance runs anything.
+  const states =
+    hold.instances.length > 0
+      ? await probe(hold.services, hold.operation, hold.instances)
+      : new Map<string, HostState>();
   for (const instance of hold.instances) {
     const state = states.get(instance);
     if (!state)

@@ -11,7 +11,9 @@ import {
   type Stack,
 } from '@aws-sdk/client-cloudformation';
 import {
+  DescribeAddressesCommand,
   DescribeInstancesCommand,
+  DescribeInternetGatewaysCommand,
   DescribeVpcEndpointsCommand,
   DescribeVpcsCommand,
   EC2Client,
@@ -231,6 +233,75 @@ test('a time to live whose role EventBridge Scheduler cannot take ends nothing',
   await reach(id, 'CREATE_COMPLETE');
   await cloudFormation.send(new DeleteStackCommand({ StackName: id }));
   await reach(id, 'DELETE_COMPLETE');
+});
+
+describe('an instance that is launched beside what runs', () => {
+  const launched = `${app}-${environment}-launched`;
+  const ends = (ms: number) => new Date(Date.now() + ms).toISOString().slice(0, 19);
+
+  function staging(number: number, change: Record<string, string> = {}): CreateStackCommandInput {
+    const StackName = `${launched}-${number}-1`;
+    return {
+      ...wish(number),
+      ...{ StackName, ClientRequestToken: StackName },
+      TemplateURL: `https://${app}-understudy.s3.${cloud.region}.amazonaws.com/templates/staging-host.yaml`,
+      RoleARN: `arn:aws:iam::${cloud.account}:role/${app}-${environment}-builder`,
+      Tags: [
+        { Key: 'App', Value: app },
+        { Key: 'Environment', Value: environment },
+      ],
+      Parameters: pairs({
+        ...{ App: app, Environment: environment, Operation: `1-${number}-1-launch-staging-staging` },
+        ...{ Image: baseImage, ...change },
+      }),
+    };
+  }
+
+  const addresses = async (): Promise<(string | undefined)[]> => {
+    const { Addresses = [] } = await ec2.send(new DescribeAddressesCommand({}));
+    return Addresses.map(({ InstanceId }) => InstanceId);
+  };
+
+  test('has a disk of the size that was asked for, an address that stays, its tags and the role of its environment', async () => {
+    const id = await create(staging(8, { Address: 'elastic', Access: '203.0.113.7/32' }));
+    const instance = await instanceOf(await reach(id, 'CREATE_COMPLETE'));
+    expect(instance?.IamInstanceProfile?.Arn).toMatch(new RegExp(`/${app}-${environment}-host$`));
+    const tags = Object.fromEntries((instance?.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+    expect(tags).toMatchObject({ App: app, Environment: environment, Stack: `${launched}-8-1` });
+    const { stdout } = await onHost(cloud, instance?.InstanceId ?? '', ['df', '--output=size', '-BG', '/']);
+    expect(Number(/(\d+)G$/.exec(stdout.trim())?.[1])).toBeGreaterThanOrEqual(39);
+    expect(await addresses()).toEqual([instance?.InstanceId]);
+    // Without an end nothing ends it.
+    await expect(expireStack(cloud, `${launched}-8-1`)).rejects.toThrow('There is no stack');
+    await cloudFormation.send(new DeleteStackCommand({ StackName: id }));
+    await reach(id, 'DELETE_COMPLETE');
+    expect(await leftOf(`${launched}-8-1`)).toEqual(['terminated']);
+    expect(await addresses()).toEqual([]);
+    const { InternetGateways = [] } = await ec2.send(new DescribeInternetGatewaysCommand({}));
+    expect(InternetGateways).toEqual([]);
+  });
+
+  test('is stopped when its time is over, where it is not to be removed', async () => {
+    const id = await create(staging(9, { Ends: ends(3_600_000), AtEnd: 'stop' }));
+    const stack = await reach(id, 'CREATE_COMPLETE');
+    await expireStack(cloud, `${launched}-9-1`);
+    await until(
+      () => instanceOf(stack),
+      (instance) => instance?.State?.Name === 'stopped',
+      patience,
+    );
+    expect(await describeStack(id)).toMatchObject({ StackStatus: 'CREATE_COMPLETE' });
+    await cloudFormation.send(new DeleteStackCommand({ StackName: id }));
+    await reach(id, 'DELETE_COMPLETE');
+  });
+
+  test('is removed when its time is over, where that is wanted', async () => {
+    const id = await create(staging(10, { Ends: ends(3_600_000) }));
+    await reach(id, 'CREATE_COMPLETE');
+    await expireStack(cloud, `${launched}-10-1`);
+    await reach(id, 'DELETE_COMPLETE');
+    expect(await leftOf(`${launched}-10-1`)).toEqual(['terminated']);
+  });
 });
 
 test.each([

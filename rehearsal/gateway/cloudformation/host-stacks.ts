@@ -134,10 +134,10 @@ export class HostStacks {
   }
 
   async #boot(stack: HostStack, hosts: readonly StackHost[]): Promise<void> {
-    for (const { logicalId, image } of hosts) {
+    for (const { logicalId, image, rootGiB } of hosts) {
       this.#tell(stack, logicalId, 'CREATE_IN_PROGRESS');
       try {
-        await this.#parts.instances.adopt(stack.hosts.get(logicalId) ?? '', image);
+        await this.#parts.instances.adopt(stack.hosts.get(logicalId) ?? '', image, rootGiB);
       } catch (cause) {
         this.#tell(
           stack,

@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 import { type Resource, resourcesOf, type Value } from '../../policies/template.ts';
 import { numbersOf } from '../ec2/form.ts';
+import { rootDevice } from '../ec2/images.ts';
 import { notImplemented, ServiceError } from '../errors.ts';
 
 /** A stack as it was asked for. */
@@ -22,20 +23,25 @@ export interface Where {
 export interface StackHost {
   readonly logicalId: string;
   readonly image: string;
+  /** Size of the root disk; undefined where the template leaves it to the image. */
+  readonly rootGiB: number | undefined;
 }
 
-/** A schedule of EventBridge Scheduler that a template asks for, whose target is DeleteStack. */
+/** A schedule of EventBridge Scheduler that a template asks for, whose target is DeleteStack or StopInstances. */
 export interface StackSchedule {
   readonly logicalId: string;
   readonly name: string;
+  /** The stack that it is part of. */
+  readonly stack: string;
+  /** One that is disabled never fires. */
+  readonly enabled: boolean;
   /** Milliseconds since 1970. */
   readonly first: number;
   /** Milliseconds from one firing to the next; undefined for a schedule that fires once. */
   readonly every: number | undefined;
   /** ARN of the role that it works with. */
   readonly role: string;
-  /** The stack that it deletes. */
-  readonly deletes: string;
+  readonly does: { readonly deletes: string } | { readonly stops: readonly string[] };
 }
 
 type Map = Readonly<Record<string, Value>>;
@@ -65,21 +71,40 @@ export function readHosts(stack: ReadStack, where: Where): StackHost[] {
   return resourcesOfType(stack, where, 'AWS::EC2::Instance').map(({ logicalId, properties }) => ({
     logicalId,
     image: String(properties['ImageId']),
+    rootGiB: rootSize(properties['BlockDeviceMappings']),
   }));
 }
 
-/** The schedules that a stack asks for. @throws ServiceError for one that does anything but delete a stack */
+/** A mapping under another name than the image's own is a second disk, and the root stays as it is. */
+function rootSize(mappings: Value | undefined): number | undefined {
+  const list = (mappings ?? []) as readonly { DeviceName: string; Ebs: { VolumeSize?: Value } }[];
+  const size = list.find(({ DeviceName }) => DeviceName === rootDevice)?.Ebs.VolumeSize;
+  return size === undefined ? undefined : Number(size);
+}
+
+/** The schedules that a stack asks for. @throws ServiceError for one that does anything else */
 export function readSchedules(stack: ReadStack, where: Where): StackSchedule[] {
   return resourcesOfType(stack, where, 'AWS::Scheduler::Schedule').map(({ logicalId, properties }) => {
     const target = properties['Target'] as Map;
-    if (!String(target['Arn']).endsWith(':aws-sdk:cloudformation:deleteStack'))
-      throw notImplemented(`schedules whose target is ${String(target['Arn'])}`);
-    const { StackName: deletes } = JSON.parse(String(target['Input'])) as { StackName: string };
+    const enabled = properties['State'] !== 'DISABLED';
+    const begins = properties['StartDate'] ?? (enabled ? undefined : '2099-01-01T00:00:00Z');
     return {
-      ...{ logicalId, name: String(properties['Name']), role: String(target['RoleArn']), deletes },
-      ...timesOf(String(properties['ScheduleExpression']), String(properties['StartDate'])),
+      ...{ logicalId, name: String(properties['Name']), role: String(target['RoleArn']) },
+      ...{ stack: stack.name, enabled, does: deedOf(target) },
+      ...timesOf(String(properties['ScheduleExpression']), String(begins)),
     };
   });
+}
+
+function deedOf(target: Map): StackSchedule['does'] {
+  const what = String(target['Arn']).split(':aws-sdk:')[1];
+  const { StackName, InstanceIds } = JSON.parse(String(target['Input'])) as {
+    StackName?: string;
+    InstanceIds?: string[];
+  };
+  if (what === 'cloudformation:deleteStack' && StackName !== undefined) return { deletes: StackName };
+  if (what === 'ec2:stopInstances' && InstanceIds !== undefined) return { stops: InstanceIds };
+  throw notImplemented(`schedules whose target is ${String(target['Arn'])}`);
 }
 
 const units: Readonly<Record<string, number>> = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };

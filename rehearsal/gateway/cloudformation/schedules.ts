@@ -25,7 +25,8 @@ export class Schedules {
   keep(stack: string, schedules: readonly StackSchedule[]): void {
     if (schedules.length === 0) return;
     this.#kept.set(stack, schedules);
-    for (const schedule of schedules) this.#await(stack, schedule, schedule.first - this.#clock.now());
+    for (const schedule of schedules.filter(({ enabled }) => enabled))
+      this.#await(stack, schedule, schedule.first - this.#clock.now());
   }
 
   drop(stack: string): void {
@@ -34,7 +35,7 @@ export class Schedules {
 
   /** Fires a stack's schedules now. @throws ServiceError when it has none, or one may not do what it is for */
   async expire(stack: string): Promise<void> {
-    const schedules = this.of(stack);
+    const schedules = this.of(stack).filter(({ enabled }) => enabled);
     if (schedules.length === 0)
       throw new ServiceError('NotFound', `There is no stack ${stack} with a schedule.`, 404);
     for (const schedule of schedules) await this.#fire(schedule);

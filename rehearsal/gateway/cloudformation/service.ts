@@ -176,19 +176,36 @@ export class CloudFormation {
   }
 
   /** What EventBridge Scheduler does when the time has come. */
-  async #fire({ name, role, deletes }: StackSchedule): Promise<void> {
-    const { account, region, sts } = this.#parts;
+  async #fire({ name, stack, role, does }: StackSchedule): Promise<void> {
+    const { sts } = this.#parts;
     if (!(await sts.serviceMayTake(role, 'scheduler')))
       throw new ServiceError(
         'AccessDenied',
         `${name}: ${role} cannot be assumed by EventBridge Scheduler.`,
         403,
       );
-    const arn = stackArn(deletes, region, account);
+    if ('deletes' in does) await this.#end(role, does.deletes);
+    else await this.#halt(role, stack, does.stops);
+  }
+
+  async #end(role: string, name: string): Promise<void> {
+    const { account, region, moto } = this.#parts;
+    const arn = stackArn(name, region, account);
     this.#record(`role/${roleName(role)}`, 'cloudformation', 'DeleteStack', arn, 200);
-    const stack = this.#hostStacks.find(deletes);
+    const stack = this.#hostStacks.find(name);
     if (stack !== undefined) this.#hostStacks.remove(stack);
-    else await this.#parts.moto.query('cloudformation', 'DeleteStack', { StackName: deletes });
+    else await moto.query('cloudformation', 'DeleteStack', { StackName: name });
+  }
+
+  /** @param hosts as the template calls them */
+  async #halt(role: string, stack: string, hosts: readonly string[]): Promise<void> {
+    const { account, region, ec2 } = this.#parts;
+    for (const logicalId of hosts) {
+      const id = this.#hostStacks.find(stack)?.hosts.get(logicalId) ?? logicalId;
+      const arn = `arn:aws:ec2:${region}:${account}:instance/${id}`;
+      this.#record(`role/${roleName(role)}`, 'ec2', 'StopInstances', arn, 200);
+      await ec2.instances.halt(id);
+    }
   }
 
   #record(principal: string, service: string, action: string, resource: string, status: number): void {

@@ -19,6 +19,12 @@ import {
 import { filtersOf, matchesFilter, type SendForm, tagsFor, withoutFilters, withoutTagsFor } from './form.ts';
 import type { Machines } from './machines.ts';
 
+/** The size of a root disk where nobody asks for one. */
+export const usualRootGiB = 20;
+
+/** As the base calls its root disk, and so every image that comes of it; moto makes up another name and size. */
+export const rootDevice = '/dev/xvda';
+
 /** The image that stands for the base root filesystem. */
 export const baseImage = 'ami-0ba5e000000000000';
 
@@ -32,6 +38,8 @@ interface Made {
   readonly slowMs: number;
   /** How much older it is told to be. */
   readonly agedMs: number;
+  /** Size of the root disk that it was made of. */
+  readonly rootGiB: number;
   deprecation?: string;
 }
 
@@ -67,11 +75,11 @@ export class Images {
       Name: 'understudy-base',
       Description: 'Debian 12, the base of the rehearsal',
       Architecture: 'x86_64',
-      RootDeviceName: '/dev/xvda',
+      RootDeviceName: rootDevice,
       VirtualizationType: 'hvm',
     });
     this.#motoBase = textAt(answer, 'imageId') ?? '';
-    this.#made.set(baseImage, { state: 'available', asked: 0, slowMs: 0, agedMs: 0 });
+    this.#made.set(baseImage, { state: 'available', asked: 0, slowMs: 0, agedMs: 0, rootGiB: 1 });
   }
 
   /** The id that callers know an image by. */
@@ -107,6 +115,17 @@ export class Images {
     }
   }
 
+  /** The size of the root disk of an instance that is launched from it. @throws ServiceError for one that cannot hold it */
+  rootSizeOf(id: string, asked: number | undefined): number {
+    const least = this.#made.get(id)?.rootGiB ?? 0;
+    if (asked === undefined) return Math.max(least, usualRootGiB);
+    if (asked >= least) return asked;
+    throw new ServiceError(
+      'InvalidBlockDeviceMapping',
+      `Volume of size ${asked}GB is smaller than snapshot 'snap-of-${id}', expect size >= ${least}GB`,
+    );
+  }
+
   /** CreateImage: moto does not know snapshots' tags, names in use and NoReboot. */
   async create(call: Call): Promise<Answer> {
     const { machines, sendForm } = this.#parts;
@@ -116,7 +135,8 @@ export class Images {
     const answer = await sendForm(call, withoutTagsFor(form, 'snapshot'));
     if (answer.status !== 200) return answer;
     const id = textAt(parseXml(answer.body.toString('utf8')), 'imageId') ?? '';
-    const made = this.#begin(call, id);
+    const source = (await machines.list()).find((each) => each.id === form.get('InstanceId'));
+    const made = this.#begin(call, id, source?.rootGiB ?? usualRootGiB);
     this.#made.set(id, made.known);
     const snapshots = await this.#snapshotsOf(id);
     for (const snapshot of snapshots) this.#snapshots.set(snapshot, made.known);
@@ -127,7 +147,7 @@ export class Images {
   }
 
   /** What the ordered faults make of an image. */
-  #begin(call: Call, id: string): { known: Made; ends: string } {
+  #begin(call: Call, id: string, rootGiB: number): { known: Made; ends: string } {
     const { account, clock, faults } = this.#parts;
     const meant = {
       ...{ service: call.service, action: call.action, principal: '*' },
@@ -139,7 +159,7 @@ export class Images {
     const secondsOf = (kind: 'slow' | 'aged'): number => faults.meet(meant, [kind])?.seconds ?? 0;
     const [slowMs, agedMs] = [secondsOf('slow') * 1000, secondsOf('aged') * 1000];
     const ends = faults.meet(meant, ['ends'])?.state ?? 'available';
-    return { known: { state: 'pending', asked: clock.now(), slowMs, agedMs }, ends };
+    return { known: { state: 'pending', asked: clock.now(), slowMs, agedMs, rootGiB }, ends };
   }
 
   async #finish(id: string, { known, ends }: { known: Made; ends: string }, captured: Promise<void>) {
@@ -282,8 +302,13 @@ export class Images {
   }
 }
 
-function tellImage(item: Element, { state, why, agedMs, deprecation }: Made): void {
+function tellImage(item: Element, { state, why, agedMs, rootGiB, deprecation }: Made): void {
   setText(item, 'imageState', state);
+  setText(item, 'rootDeviceName', rootDevice);
+  for (const disk of itemsOf(childOf(item, 'blockDeviceMapping')).slice(0, 1)) {
+    setText(disk, 'deviceName', rootDevice);
+    setText(disk, 'ebs/volumeSize', String(rootGiB));
+  }
   if (why !== undefined) setText(item, 'stateReason/message', why);
   if (deprecation !== undefined) setText(item, 'deprecationTime', deprecation);
   if (agedMs > 0) setText(item, 'creationDate', earlier(textAt(item, 'creationDate'), agedMs));

@@ -32,9 +32,6 @@ const codes: Record<MachineState, number> = {
 /** Filters on what the hosts know, not moto. */
 const ownFilters = ['instance-state-name', 'instance-state-code', 'private-ip-address'];
 
-/** The size of a root disk where nobody asks for one. */
-const usualRootGiB = 20;
-
 /** What the metadata service and the scenes ask of an instance. */
 export interface InstanceFacts extends FleetInstance {
   readonly imageId: string;
@@ -156,10 +153,17 @@ export class Instances implements Fleet {
    * Boots the host of an instance that is in moto's books already: one of a stack.
    * @throws ServiceError for an image that cannot be launched
    */
-  async adopt(id: string, imageId: string): Promise<void> {
+  async adopt(id: string, imageId: string, asked?: number): Promise<void> {
     const { images, machines } = this.#parts;
     await images.requireLaunchable(imageId);
-    await machines.boot(id, { image: images.hostImage(imageId), rootGiB: usualRootGiB });
+    const rootGiB = images.rootSizeOf(imageId, asked);
+    await machines.boot(id, { image: images.hostImage(imageId), rootGiB });
+  }
+
+  /** Stops such an instance, in the books and its host. */
+  async halt(id: string): Promise<void> {
+    await this.#parts.moto.query('ec2', 'StopInstances', { 'InstanceId.1': id });
+    await started(this.#parts.machines.act(id, 'stop'), id);
   }
 
   /** Terminates such an instance, in the books and its host where it has one. */
@@ -215,7 +219,8 @@ export class Instances implements Fleet {
       if (askedImage === null) await images.requireLaunchable(imageId);
       // moto gives the profile to the first instance alone.
       if (at > 0) await associateProfile(moto, form, id);
-      await machines.boot(id, { image: images.hostImage(imageId), rootGiB: rootSize(form) });
+      const rootGiB = images.rootSizeOf(imageId, rootSize(form));
+      await machines.boot(id, { image: images.hostImage(imageId), rootGiB });
     }
     return await this.#refresh(answer);
   }
@@ -315,9 +320,10 @@ function fingerprintOf(form: URLSearchParams): string {
   return createHash('sha256').update(JSON.stringify(rest.sort())).digest('hex');
 }
 
-function rootSize(form: URLSearchParams): number {
+function rootSize(form: URLSearchParams): number | undefined {
   const [first] = numbersOf(form, 'BlockDeviceMapping');
-  return Number(form.get(`BlockDeviceMapping.${first ?? '1'}.Ebs.VolumeSize`) ?? usualRootGiB);
+  const size = form.get(`BlockDeviceMapping.${first ?? '1'}.Ebs.VolumeSize`);
+  return size === null ? undefined : Number(size);
 }
 
 async function associateProfile(moto: Moto, form: URLSearchParams, instanceId: string): Promise<void> {

@@ -10,6 +10,8 @@ export interface Machine {
   readonly id: string;
   readonly ip: string;
   readonly state: MachineState;
+  /** Size of its root disk. */
+  readonly rootGiB: number;
 }
 
 export type MachineAction = 'stop' | 'start' | 'reboot';
@@ -50,7 +52,7 @@ export function connectMachines(socketPath: string): Machines {
 
 /** Hosts that are only a state that changes by itself, for tests of the gateway alone. */
 export function imagineMachines(clock: Clock, takes = 500): Machines {
-  const machines = new Map<string, { id: string; ip: string; state: MachineState }>();
+  const machines = new Map<string, { id: string; ip: string; state: MachineState; rootGiB: number }>();
   const find = (id: string) => {
     const machine = machines.get(id);
     if (machine === undefined) throw new ServiceError('InternalError', `There is no host ${id}.`, 500);
@@ -65,8 +67,11 @@ export function imagineMachines(clock: Clock, takes = 500): Machines {
   };
   return {
     list: async () => [...machines.values()].map((each) => ({ ...each })),
-    boot: async (id) => {
-      const machine = { id, ip: `198.18.1.${machines.size + 1}`, state: 'pending' as MachineState };
+    boot: async (id, { rootGiB }) => {
+      const machine = {
+        ...{ id, ip: `198.18.1.${machines.size + 1}`, rootGiB },
+        state: 'pending' as MachineState,
+      };
       machines.set(id, machine);
       change(id, 'pending', 'running');
       return { ...machine };

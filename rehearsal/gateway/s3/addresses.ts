@@ -8,7 +8,7 @@ import type { Principal } from '../principals.ts';
  * for all. In a request that a host reads, the addresses are those that it can reach. The signature is nobody's to verify.
  */
 export async function toAskersAddresses(answer: Answer, call: Call, caller: Principal): Promise<Answer> {
-  const isRequest = call.action === 'GetObject' && /^\/[^/]+\/requests\//.test(call.path);
+  const isRequest = call.action === 'GetObject' && /^\/[^/]+\/requests\/.+\.json$/.test(call.path);
   if (!isRequest || caller.instanceId === undefined || answer.status !== 200) return answer;
   const text = Buffer.isBuffer(answer.body) ? answer.body : await readBody(answer.body);
   const told = text

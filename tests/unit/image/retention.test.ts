@@ -11,6 +11,7 @@ function imageOf(text: string): ImageFacts {
   return {
     ...{ id: `ami-${day}`, name: day, state, why: '', created, instance: '', release: '', operation: '' },
     ...{ golden: star === '*', snapshots: [], tags: {} },
+    root: { device: '/dev/xvda', sizeGiB: 20 },
   };
 }
 
