@@ -20,7 +20,7 @@ import { filtersOf, matchesFilter, type SendForm, tagsFor, withoutFilters, witho
 import type { Machines } from './machines.ts';
 
 /** The size of a root disk where nobody asks for one. */
-export const usualRootGiB = 20;
+const usualRootGiB = 20;
 
 /** As the base calls its root disk, and so every image that comes of it; moto makes up another name and size. */
 export const rootDevice = '/dev/xvda';
