@@ -44,8 +44,8 @@ async function promote(report: Report, signal: AbortSignal): Promise<Result> {
     const before = await wasPromoted(place, candidate);
     if (before) return before;
 
-    const { release, state } = candidate;
-    const work = { ...place.ground.goal, instances: state.instances, checks: plan.checks, release };
+    const { release, checks, state } = candidate;
+    const work = { ...place.ground.goal, instances: state.instances, checks, release };
     const { result } = await holdingLease({ ...work, ...place }, async (held) => {
       const stage = { ...place, work, held };
       const { live, there } = await phase('Look once more', () => lookAgain(stage));

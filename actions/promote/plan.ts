@@ -2,7 +2,7 @@ import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import { inSpan } from '../../src/action/log.ts';
 import { secondsOfDeploy } from '../../src/config/allowance.ts';
-import type { Check, Config, Environment } from '../../src/config/config.ts';
+import type { Config, Environment } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 
@@ -19,7 +19,6 @@ export interface Plan {
   readonly confirmed: boolean;
   /** Whether only to look. */
   readonly planned: boolean;
-  readonly checks: readonly Check[];
   readonly url: string | undefined;
   readonly environment: Environment;
   /** Seconds that the agent of an instance may take to take the command. */
@@ -58,7 +57,6 @@ export function planPromotion(asked: Asked, job: Job, config: Config): Plan {
     told: job.ref === ofTags + tag && job.sha !== '' ? job.sha : undefined,
     confirmed: job.event === 'workflow_dispatch' && asked.confirm === tag,
     planned: asked.plan === 'true',
-    checks: config.checks,
     url: environment.url,
     environment,
     delivery: environment.rollout.deliveryMs / 1000,

@@ -16,7 +16,7 @@ import { instanceOutcome } from '../../src/operation/outcome.ts';
 import { record as recordOperation } from '../../src/operation/record.ts';
 import { sendToFleet } from '../../src/operation/send.ts';
 import { takeBack, takeBackWhenPartial } from '../../src/operation/take-back.ts';
-import { bake } from '../../src/promotion/bake.ts';
+import { type Baked, bake } from '../../src/promotion/bake.ts';
 import { findOwnBackup } from '../../src/promotion/earlier.ts';
 import { type GoalState, lookAtGoal } from '../../src/promotion/gates.ts';
 import { noteIn } from '../../src/promotion/notes.ts';
@@ -165,11 +165,9 @@ export async function watch(stage: Goal, judged: Judged): Promise<Judged> {
   const { app, environment } = operation;
   const baking = { services, operation, instances, release: release.id, bakeMs, signal: held.signal };
   const short = release.id.slice(0, 12);
+  let baked: Baked;
   try {
-    const baked = await timed(stage, 'bake', () => phase('Watch', () => bake(baking)));
-    if (!baked.well) return await degrade(stage, judged, baked);
-    const sentence = `Release ${short} of ${plan.tag} is live in ${environment}, and was healthy for the ${inSpan(bakeMs)} in which it was watched.`;
-    return { ...judged, result: resultOf({ outcome: 'done', reason: 'promoted', sentence, app }) };
+    baked = await timed(stage, 'bake', () => phase('Watch', () => bake(baking)));
   } catch (error) {
     held.signal.throwIfAborted();
     const sentence = `Release ${short} is live in ${environment}, and was healthy when it went live, but could not be watched: ${sentenceOf(error)}`;
@@ -179,6 +177,9 @@ export async function watch(stage: Goal, judged: Judged): Promise<Judged> {
       result: resultOf({ outcome: 'unknown', reason: 'no-result', sentence, todo, app }),
     };
   }
+  if (!baked.well) return degrade(stage, judged, baked);
+  const sentence = `Release ${short} of ${plan.tag} is live in ${environment}, and was healthy for the ${inSpan(bakeMs)} in which it was watched.`;
+  return { ...judged, result: resultOf({ outcome: 'done', reason: 'promoted', sentence, app }) };
 }
 
 /** Takes a release back that did not stay well. */

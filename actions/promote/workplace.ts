@@ -86,7 +86,7 @@ export async function recordingRefusals<Value>(
   try {
     return await gates();
   } catch (error) {
-    if (!plan.planned) await recordError({ ...ground.goal, job, started }, error);
+    if (!plan.planned && !ground.signal.aborted) await recordError({ ...ground.goal, job, started }, error);
     throw error;
   }
 }

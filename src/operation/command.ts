@@ -36,7 +36,7 @@ export async function runCommand(
 ): Promise<Invocation[]> {
   const { clients, sleep, now } = services;
   const order = toOrder(operation, task);
-  const document = await findDocument(clients, `${operation.app}-${task.document}`);
+  const document = await documentOf(clients, `${operation.app}-${task.document}`);
   signal?.throwIfAborted();
   task.mayStillSend?.();
   const command = await sendCommand(order, document, { clients, sleep });
@@ -54,6 +54,22 @@ export async function runCommand(
     ...(signal && { signal }),
     onChange: (invocation) => tell(invocation, now() - started),
   });
+}
+
+/** A document is looked up once for each account: whoever watches for hours sends the same again and again. */
+const documents = new WeakMap<Services['clients'], Map<string, ReturnType<typeof findDocument>>>();
+
+async function documentOf(clients: Services['clients'], name: string): ReturnType<typeof findDocument> {
+  const known = documents.get(clients) ?? new Map<string, ReturnType<typeof findDocument>>();
+  documents.set(clients, known);
+  const document = known.get(name) ?? findDocument(clients, name);
+  known.set(name, document);
+  try {
+    return await document;
+  } catch (error) {
+    known.delete(name);
+    throw error;
+  }
 }
 
 function toOrder({ app, environment, id, rollout }: Operation, task: Task): Order {

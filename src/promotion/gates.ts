@@ -1,4 +1,5 @@
 import { phase, say } from '../action/log.ts';
+import type { Check } from '../config/config.ts';
 import { findTargets } from '../instance/find.ts';
 import { probe } from '../operation/command.ts';
 import { refuseOldCode } from '../operation/descent.ts';
@@ -15,6 +16,8 @@ import { findCommit, requireProtection, requireUnmoved } from './tag.ts';
 /** A release that may come to the goal, and what is live there. */
 export interface Candidate {
   readonly release: BuiltRelease;
+  /** What it promises to answer, by its own understudy.yml. */
+  readonly checks: readonly Check[];
   readonly state: GoalState;
 }
 
@@ -40,10 +43,10 @@ export async function passGates(ground: Ground, onPassed: (passed: Evidence) => 
   const proven = await gate('its instances are there', () => findProvers(ground, commit, id));
   await gate('it has a receipt', () => requireReceipt(ground, proven));
   await gate('it has soaked', () => requireSoak(ground, proven));
-  const release = await gate('its bytes are those', () => fetchRelease(ground, commit, id));
+  const { release, checks } = await gate('its bytes are those', () => fetchRelease(ground, commit, id));
   const state = await gate('it descends from what is live', () => lookAtGoal(ground, commit));
   await gate('a backup is proven to restore', () => requireProof(ground, state.live));
-  return { release, state };
+  return { release, checks, state };
 }
 
 /** The very bytes that were proven, which also say themselves of which commit they are. */
@@ -51,12 +54,12 @@ async function fetchRelease(
   { origin, goal, archive }: Ground,
   commit: string,
   id: string,
-): Promise<Passed<BuiltRelease>> {
+): Promise<Passed<Pick<Candidate, 'release' | 'checks'>>> {
   const { app, environment } = origin.operation;
   const { bucket } = origin.services;
   const key = archiveKey(app, environment, id);
   const { path, size } = await fetchArchive(bucket, key, id, archive);
-  const { description } = await openRelease(path, id);
+  const { description, config } = await openRelease(path, id);
   const there = await firstBuildOf(goal.services.bucket, app, commit);
   const foreign =
     description.commit !== commit || description.app !== app
@@ -64,7 +67,10 @@ async function fetchRelease(
       : there !== undefined && there !== id
         ? `Commit ${commit.slice(0, 12)} is release ${id.slice(0, 12)} in ${environment}, and release ${there.slice(0, 12)} in ${goal.operation.environment}.`
         : undefined;
-  if (!foreign) return { value: { id, commit, path, size }, evidence: `${size} bytes, SHA-256 ${id}` };
+  if (!foreign) {
+    const value = { release: { id, commit, path, size }, checks: config.checks };
+    return { value, evidence: `${size} bytes, SHA-256 ${id}` };
+  }
   throw shut({
     reason: 'bad-digest',
     happened: foreign,

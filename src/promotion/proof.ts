@@ -13,7 +13,9 @@ export async function requireProof(
   const { app, environment } = goal.operation;
   if (live.length === 0)
     return { value: undefined, evidence: 'nothing is live there yet, so nothing could be lost' };
-  const drills = await readDrills(backups, { app, environment });
+  const place = { app, environment };
+  const newest = await readDrills(backups, place, 1);
+  const drills = newest.some(tells) ? newest : await readDrills(backups, place);
   const problem = proofProblem(drills, backups.now(), proofMs);
   if (problem) {
     throw shut({
@@ -22,8 +24,8 @@ export async function requireProof(
       todo: `Run the workflow verify-backup for ${environment}, to level ${leastLevel} or further; when it is green, run this again.`,
     });
   }
-  const newest = drills.findLast(tells);
-  return { value: undefined, evidence: `${newest?.backup ?? ''} restores: seen at ${newest?.drilled ?? ''}` };
+  const proof = drills.findLast(tells);
+  return { value: undefined, evidence: `${proof?.backup ?? ''} restores: seen at ${proof?.drilled ?? ''}` };
 }
 
 type Drill = Pick<DrillReceipt, 'drilled' | 'verdict' | 'level' | 'backup'>;

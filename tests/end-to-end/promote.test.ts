@@ -3,6 +3,8 @@ import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { git } from '../../rehearsal/cloud/caller.ts';
 import { startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
+import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
+import { attach, holdersIn } from '../../rehearsal/policies/foundation.ts';
 import type { Step } from '../../rehearsal/runner/step.ts';
 import { app } from './promotion/app.ts';
 import { type Packed, Stage, toldBy } from './promotion/stage.ts';
@@ -275,3 +277,21 @@ test('a release that degrades while it is watched is taken back, and told so', a
   expect(await stage.live(stage.production)).toBe(next.id.slice(0, 12));
   expect(await stage.keys(goalBucket, `receipts/${app}/production/${bad.commit}/`)).toEqual([]);
 }, 120_000);
+
+test('all that was called is allowed by the policies that are shipped', async () => {
+  const { account, region } = stage.cloud;
+  const holdersOf = (environment: string, StateBucketName: string) => {
+    const bucket = { StateBucketName, BackupBucketName: `${app}-${environment}-backups` };
+    const refs = { Repository: `acme/${app}`, RepositoryId: '1', WorkflowRefs: [], PromotesTo: 'production' };
+    const parameters = { App: app, Environment: environment, ...refs, ...bucket };
+    return [
+      ...holdersIn({ account, region, parameters }),
+      ...holdersIn({ account, region, parameters }, 'images'),
+    ];
+  };
+  const holders = new Map([...holdersOf('staging', stateBucket), ...holdersOf('production', goalBucket)]);
+  const own = [`role/${app}-production-ci`, `role/${app}-staging-promoter`];
+  const calls = stage.calls().filter(({ principal }) => own.includes(principal));
+  expect(new Set(calls.map(({ principal }) => principal))).toEqual(new Set(own));
+  expect(await findDeniedCalls(calls, attach(holders))).toEqual([]);
+});

@@ -94,6 +94,20 @@ describe('an instance that was to go back', () => {
   });
 });
 
+describe('an instance whose release degraded while it was watched', () => {
+  const cause = { reason: 'degraded', why: 'after 2 min it was not well any more' } as const;
+
+  test.each([
+    ['went back', outcome('i-1', 'done', 'deployed', { release: 'o'.repeat(12) }), 'reverted', 'degraded'],
+    ['stays: never told as well', outcome('i-1', 'refused', 'data-changed'), 'failed', 'degraded'],
+    ['cannot be told of', { ...outcome('i-1', 'unknown', 'no-result'), open: true }, 'unknown', 'no-result'],
+  ])('%s', (_, back, result, reason) => {
+    const after = afterTakingBack(took, back, 'isso', cause);
+    expect(after).toMatchObject({ result, reason, met: true });
+    expect(after.sentence).toContain(back.sentence);
+  });
+});
+
 describe('taking back', () => {
   const release = (digit: string) => digit.repeat(64);
   const report = (): Report => ({ title: '', started: 0, facts: [], instances: [], known: {} });
