@@ -3,8 +3,10 @@ import type { Job } from '../action/job.ts';
 import { warn } from '../action/log.ts';
 import { succeeded } from '../action/result.ts';
 import { resultOfError } from '../action/run.ts';
+import { code, link } from '../action/summary.ts';
 import { tellFailedCall } from '../aws/errors.ts';
 import { appendEntry } from '../ledger/ledger.ts';
+import { readBefore } from '../ledger/read.ts';
 import { writeReceipt } from '../receipt/receipt.ts';
 import type { Judged } from './judge.ts';
 import type { Work } from './operation.ts';
@@ -19,7 +21,7 @@ export async function record(
   work: Work,
   judged: Judged,
   { actor, runUrl }: Pick<Job, 'actor' | 'runUrl'>,
-  { started }: Pick<Report, 'started'>,
+  { started, facts }: Pick<Report, 'started' | 'facts'>,
   /** Seconds of parts that are no host's steps. */
   parts: Readonly<Record<string, number>> = {},
 ): Promise<void> {
@@ -30,6 +32,7 @@ export async function record(
   const until = bucket.now();
   if (judged.open && !judged.tookBack) return;
   try {
+    await linkBefore(work, runUrl, facts);
     await appendEntry(bucket, {
       ...{ operation: id, action, app, environment, actor, run: runUrl },
       ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },
@@ -56,6 +59,20 @@ export async function record(
       : 'The ledger could not be written';
     warn(`${missing}: ${messageOf(error)}`);
   }
+}
+
+/** So that who reads a summary can go on to what was done before it. */
+async function linkBefore(
+  { services, operation }: Work,
+  runUrl: string,
+  facts: Report['facts'],
+): Promise<void> {
+  const { app, environment } = operation;
+  // A summary without it is better than none.
+  const before = await readBefore(services.bucket, app, environment, runUrl).catch(() => undefined);
+  if (!before) return;
+  const when = `${before.time.slice(0, 19)}Z`;
+  facts.push(['Operation before', `${link(before.run, code(before.action))}, ${before.result}, ${when}`]);
 }
 
 interface Ended extends Pick<Work, 'services' | 'operation' | 'release'> {

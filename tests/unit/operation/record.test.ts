@@ -12,7 +12,7 @@ const result = resultOf({ outcome: 'done', reason: 'deployed' });
 async function keysAfter(judged: Partial<Judged>): Promise<string[]> {
   const { services, bucket } = new Fleet();
   const work: Work = { services, operation, instances, release, checks: [] };
-  await record(work, { result, instances: [], open: false, ...judged }, job, { started: 0 });
+  await record(work, { result, instances: [], open: false, ...judged }, job, { started: 0, facts: [] });
   return [...bucket.objects.keys()].map((key) => key.split('/')[0] ?? '');
 }
 
@@ -48,7 +48,27 @@ test('the ledger tells what each step took, by the host that took longest for it
     ...{ result, open: false },
     instances: [told('i-1', [step('switch', 1.25), step('check', 3)]), told('i-2', [step('switch', 2)])],
   };
-  await record({ services, operation, instances, checks: [] }, judged, job, { started: 0 });
+  await record({ services, operation, instances, checks: [] }, judged, job, { started: 0, facts: [] });
   const [key = ''] = bucket.objects.keys();
   expect(bucket.json(key)['steps']).toEqual({ switch: 2, check: 3 });
+});
+
+test('the summary links the operation before, of another run', async () => {
+  const { services, bucket } = new Fleet();
+  const facts: [string, string][] = [];
+  const work: Work = { services, operation, instances, release, checks: [] };
+  const judged = { result, instances: [], open: false };
+  const at = (run: string) => ({ ...job, runUrl: `https://github.com/acme/isso/actions/runs/${run}` });
+  await record(work, judged, at('7'), { started: 0, facts });
+  expect(facts).toEqual([]);
+  for (const part of [1, 2]) {
+    bucket.time += part;
+    await record(work, judged, at('8'), { started: 0, facts });
+  }
+  const told =
+    '<a href="https://github.com/acme/isso/actions/runs/7"><code>deploy</code></a>, done, 2026-11-23T00:00:00Z';
+  expect(facts).toEqual([
+    ['Operation before', told],
+    ['Operation before', told],
+  ]);
 });

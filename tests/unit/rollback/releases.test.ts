@@ -10,6 +10,8 @@ const entry = (action: string, release: string | undefined, previous: string, re
   ...{
     action,
     result,
+    run: '',
+    time: '',
     seconds: 1,
     steps: {},
     instances: previous === '' ? [] : [{ previous: short(previous) }],
