@@ -89,7 +89,7 @@ function imageless(app: string): ConfigurationError {
   return new ConfigurationError({
     where: 'input image',
     what: 'It is missing: a drill on an instance of its own (where: drill-host) is launched from an image.',
-    how: `Make one of an instance of ${app}: aws ec2 create-image --no-reboot --instance-id <its id> --name ${app}-drill; and give its id, for example image: ami-0123456789abcdef0. Or ask for level: 1.`,
+    how: `Make one of an instance of ${app}, by a workflow that calls create-ami.yml; and give its id, for example image: ami-0123456789abcdef0. Or ask for level: 1.`,
   });
 }
 
