@@ -49,12 +49,12 @@ async function createImage(report: Report, signal: AbortSignal): Promise<Result>
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the buckets', () => requireBuckets(services, plan));
   const work = { services, plan, config, github, excerpts, job, report, signal };
+  const begun = await beginImage(work);
+  if (isHeldUp(begun)) return begun.result;
   return recording(work, async () => {
-    const begun = await beginImage(work);
-    if (isHeldUp(begun)) return begun;
     const image = await phase('Await the image', () => finishImage(work, begun));
     const result = await prove(work, image);
     await phase('Tidy up', () => tidyUp(work));
-    return { result, open: false };
+    return result;
   });
 }

@@ -60,14 +60,9 @@ interface Work {
   readonly signal: AbortSignal;
 }
 
-/** What the story came to, and whether a host may still be at work: then post looks after it, and tells the ledger. */
-interface Outcome {
+/** The backup did not come to an end on its host: post looks after it, and tells the ledger. */
+interface HeldUp {
   readonly result: Result;
-  readonly open: boolean;
-}
-
-/** The backup did not come to an end. */
-interface HeldUp extends Outcome {
   readonly open: true;
 }
 
@@ -75,23 +70,21 @@ export function isHeldUp(begun: ImageFacts | HeldUp): begun is HeldUp {
   return 'open' in begun;
 }
 
-/** Plays the story, and writes what became of it to the ledger, also where it broke off. */
+/** Plays what comes after the lease, and writes what became of it to the ledger, also where it broke off. */
 export async function recording(
-  { services, plan, job, report, signal }: Work,
-  story: () => Promise<Outcome>,
+  { services, plan, job, report }: Work,
+  story: () => Promise<Result>,
 ): Promise<Result> {
-  let outcome: Outcome;
+  let result: Result;
   try {
-    outcome = await story();
+    result = await story();
   } catch (error) {
-    // Of a job that was cancelled under the lease, post has the last word.
-    if (signal.aborted && !(error instanceof OperationError)) throw error;
     tellCauses(error);
-    outcome = { result: resultOfError(tellFailedCall(error)), open: false };
+    result = resultOfError(tellFailedCall(error));
   }
   const work = { services, operation: plan.operation, instances: [], checks: [] };
-  await record(work, { ...outcome, instances: [] }, job, report);
-  return outcome.result;
+  await record(work, { result, open: false, instances: [] }, job, report);
+  return result;
 }
 
 /** The image that is given, or that this run made before; else begins to make one. */

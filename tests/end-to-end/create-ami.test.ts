@@ -11,6 +11,7 @@ import {
   EC2Client,
   type Image,
 } from '@aws-sdk/client-ec2';
+import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { type Cloud, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
@@ -280,6 +281,22 @@ test('with a reboot, the lease is held until the app is back', async () => {
   expect(step.log).toMatch(/i-\w+ is back, and release \w{12} healthy on it/);
   expect(await kiosk.host.ask('cat', '/proc/sys/kernel/random/boot_id')).not.toBe(before);
   expect(await kiosk.account.lease()).toBe('released');
+});
+
+test('each stands in the ledger once, the refused ones too', async () => {
+  const s3 = kiosk.account.s3;
+  const place = { Bucket: 'kiosk-understudy', Prefix: 'ledger/kiosk/staging/' };
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command(place));
+  const entries = await Promise.all(
+    Contents.map(async ({ Key }): Promise<{ operation: string; action: string; reason: string }> => {
+      const { Body } = await s3.send(new GetObjectCommand({ Bucket: place.Bucket, Key }));
+      return JSON.parse((await Body?.transformToString()) ?? '');
+    }),
+  );
+  const own = entries.filter(({ action }) => action === 'create-ami');
+  const reasons = own.map(({ reason }) => reason);
+  expect(reasons).toEqual(expect.arrayContaining(['golden', 'imaged', 'image-failed', 'access-denied']));
+  expect(new Set(own.map(({ operation }) => operation)).size).toBe(own.length);
 });
 
 test('the roles that made and proved them may do all that they did, and the one that deploys proves nothing', async () => {
