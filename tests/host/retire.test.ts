@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { haltAt, letGo, untilHalted } from '../../rehearsal/torture/halt.ts';
 import { pointOf } from '../../rehearsal/torture/journal.ts';
+import { Backups } from './backups.ts';
 import { type Host, lowerHost, type Result, raiseHost } from './ground.ts';
 
 jest.setTimeout(120_000);
 
 let host: Host;
+let backups: Backups;
 let live: string;
 let next: string;
 
@@ -16,15 +18,19 @@ const runs = () =>
   host.shell(`systemctl list-units --plain --no-legend --state=active,activating,reloading 'shop*' 'understudy-check@shop.timer' | cut -d ' ' -f 1
 ss -Hltn 'sport = :8080'; true`);
 
+const prepared = () => ({ workers: 'kept', backups: backups.bucket });
+
 const bringBack = async () => {
-  expect(await host.prepare({ workers: 'kept' })).toMatchObject({ result: 'done', reason: 'prepared' });
+  expect(await host.prepare(prepared())).toMatchObject({ result: 'done', reason: 'prepared' });
   await host.until('curl --silent --fail --max-time 5 http://127.0.0.1:8080/health');
   await host.until('systemctl --quiet is-active shop-worker@kept understudy-check@shop.timer');
 };
 
 beforeAll(async () => {
-  ({ host } = await raiseHost());
-  await host.prepare({ workers: 'kept' });
+  const ground = await raiseHost();
+  ({ host } = ground);
+  backups = await Backups.raise(ground);
+  await host.prepare(prepared());
   live = (await host.deploy({ version: '1', workers: ['kept'] })).release;
   next = await host.store({ version: '2', workers: ['kept'] });
 }, 120_000);
@@ -42,6 +48,12 @@ describe('a machine that is retired', () => {
     expect(await runs()).toBe('');
     expect(await host.shell('curl --silent http://127.0.0.1:8080/ || echo $?')).toBe('7');
     expect(await retire()).toMatchObject({ result: 'unchanged', reason: 'already-retired' });
+  });
+
+  test('gives a last backup, which starts nothing', async () => {
+    const result = await backups.make();
+    expect(result).toMatchObject({ result: 'done', reason: 'backed-up', databases: 1 });
+    expect(await runs()).toBe('');
   });
 
   test('gives no release a way back', async () => {
