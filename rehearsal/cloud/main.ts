@@ -39,7 +39,7 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
                                    ([--environment NAME], staging) if there is none
   night APP                        run the schedule in AWS of an app's backups once, now, without GitHub
   expire STACK                     end the time to live of a stack now: its schedule in AWS fires, without GitHub
-  fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N]
+  fault ACTION KIND [--resource ARN] [--principal NAME] [--times N|always] [--after N] [--seconds N] [--state WORD]
                                    make calls go wrong: see rehearsal/faults; 'fault' lists, 'fault clear' clears
   down                             stop the cloud and remove all that it made
 `;
@@ -58,6 +58,7 @@ const options = {
   times: { type: 'string' },
   after: { type: 'string' },
   seconds: { type: 'string' },
+  state: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
@@ -115,7 +116,7 @@ async function main(): Promise<number> {
 
 /** What of a fault was given, numbers as numbers: the program that keeps the book judges it. */
 function faultOf(given: Readonly<Record<string, string | boolean | undefined>>): object {
-  const fields = ['resource', 'principal', 'times', 'after', 'seconds'];
+  const fields = ['resource', 'principal', 'times', 'after', 'seconds', 'state'];
   return Object.fromEntries(
     fields.flatMap((field) => {
       const value = given[field];
