@@ -28,7 +28,7 @@ import {
 import { describeLoss, describeRows, sameSchemas } from '../../src/rollback/loss.ts';
 import { type PlannedStep, sumOf } from '../../src/rollback/steps.ts';
 import { declaration } from './declaration.ts';
-import { askHosts, type End, endedEarlier, type Way } from './hosts.ts';
+import { type Asked, afterEarlier, askHosts, type End, type Way } from './hosts.ts';
 import { type Stage, tellSteps } from './steps.ts';
 
 /** Seconds that backing up what is there may take. */
@@ -63,9 +63,8 @@ export async function wayToBackup(stage: Stage, wish: Wish, signal: AbortSignal)
   const host = await phase('Ask the instance', () => findHost(stage, chosen.manifest, signal));
   tellLoss(stage, chosen, host.rows);
   if (stage.plan.dry) return { ended: await tellPlan(stage, chosen, host) };
-  const ended = await endedEarlier(stage, [host.instance], signal);
-  if (ended) return { ended };
-  return { instances: [host.instance], go: (held) => restore(stage, chosen, host, held) };
+  const earlier = await afterEarlier(stage, host.states, signal);
+  return earlier ?? { instances: [host.instance], go: (held) => restore(stage, chosen, host, held) };
 }
 
 /** The host whose data goes back. */
@@ -78,14 +77,18 @@ export interface DataHost {
 }
 
 /** Several instances have data of their own each: then the backup says of which it is. */
-async function findHost(stage: Stage, { instance: of }: Manifest, signal: AbortSignal): Promise<DataHost> {
+async function findHost(
+  stage: Stage,
+  { instance: of }: Manifest,
+  signal: AbortSignal,
+): Promise<DataHost & Pick<Asked, 'states'>> {
   const { services, plan } = stage;
   const targets = await findTargets(services.clients, plan.operation.app, plan.operation.environment);
   const target = targets.length === 1 ? targets[0] : targets.find(({ id }) => id === of);
   const ids = targets.map(({ id }) => id);
   if (!target) throw ofAnother(ids, of);
   const { states } = await askHosts(stage, [target], signal);
-  return hostOf(target.id, states.get(target.id));
+  return { ...hostOf(target.id, states.get(target.id)), states };
 }
 
 export const hostOf = (instance: string, state: HostState | undefined): DataHost => ({

@@ -8,7 +8,8 @@ import { readFleet } from '../../src/operation/fleet.ts';
 import type { Held } from '../../src/operation/hold.ts';
 import type { Judged } from '../../src/operation/judge.ts';
 import { readLive } from '../../src/operation/live.ts';
-import type { InstanceOutcome } from '../../src/operation/outcome.ts';
+import { fromHost, type InstanceOutcome } from '../../src/operation/outcome.ts';
+import { record } from '../../src/operation/record.ts';
 import type { Stage } from './steps.ts';
 
 /** A way back that is clear: whom it is for, and how to go it under the lease. */
@@ -48,22 +49,54 @@ export async function askHosts(
 }
 
 /**
- * What an earlier attempt of this run came to, if every host says that it has done it: done again it would lose what was
- * written since, or go back one further.
+ * What is left to do where every host says that an earlier attempt of this run has done it: to record it. Done again it would
+ * lose what was written since, or go back one further.
  */
-export async function endedEarlier(
-  { services, plan }: Stage,
-  instances: readonly string[],
+export async function afterEarlier(
+  stage: Stage,
+  states: Asked['states'],
   signal: AbortSignal,
-): Promise<Result | undefined> {
+): Promise<Way | undefined> {
+  const { services, plan } = stage;
   const { operation } = plan;
+  const instances = [...states.keys()];
   for (let attempt = operation.attempt - 1; attempt > 0; attempt -= 1) {
     const about = operation.id.replace(/-\d+-(?=rollback-)/, `-${attempt}-`);
-    const states = await probe(services, operation, instances, { about }, signal);
-    const told = instances.map((instance) => toHostResult(states.get(instance)?.about?.result));
-    if (!told.every((one) => one?.result === 'done')) continue;
-    const sentence = `Attempt ${attempt} of this run has done it already. ${told[0]?.sentence ?? ''}`.trim();
-    return resultOf({ outcome: 'unchanged', reason: 'already-ended', sentence });
+    const now = await probe(services, operation, instances, { about }, signal);
+    const ended = instances.flatMap((instance) => {
+      const line = toHostResult(now.get(instance)?.about?.result);
+      return line?.result === 'done' ? [fromHost(line, instance, operation.app)] : [];
+    });
+    if (ended.length < instances.length) continue;
+    return { instances, go: () => recordEarlier(stage, attempt, ended, states) };
   }
   return undefined;
+}
+
+async function recordEarlier(
+  { services, plan, job, report }: Stage,
+  attempt: number,
+  ended: readonly InstanceOutcome[],
+  states: Asked['states'],
+): Promise<Judged> {
+  const { operation } = plan;
+  const [first] = ended;
+  const live = states.get(first?.instance ?? '');
+  const release =
+    live?.live === first?.release && live?.digest
+      ? { id: live.digest, commit: live.commit ?? '' }
+      : undefined;
+  const sentence = `Attempt ${attempt} of this run has done it already. ${first?.sentence ?? ''}`.trim();
+  const result = resultOf({ outcome: 'unchanged', reason: 'already-ended', sentence });
+  const told = ended.map((one) => ({ ...one, ...result, more: undefined }));
+  report.instances = told;
+  const judged = { result, instances: told, open: false };
+  const instances = ended.map(({ instance }) => instance);
+  await record(
+    { services, operation, instances, checks: [], ...(release && { release }) },
+    judged,
+    job,
+    report,
+  );
+  return judged;
 }

@@ -67,7 +67,7 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
 function readWishOf({ what, to, data }: Asked): Wish {
   const where = to === 'default' ? undefined : to;
   if (what === 'release') return { release: readReleaseWish(where) };
-  if (what !== 'data') throw notThere(what);
+  if (what === 'image') throw imageIsNotThere();
   if (data === 'same') return { backup: readWish(where) };
   throw new ConfigurationError({
     where: 'input data',
@@ -83,11 +83,11 @@ function secondsFor({ service, checks }: Config, { rollout }: Omit<Environment, 
   return 600 + Math.ceil((2 * once) / 1000);
 }
 
-function notThere(what: string): ConfigurationError {
+function imageIsNotThere(): ConfigurationError {
   return new ConfigurationError({
     where: 'input what',
-    what: `Going back to an earlier ${what} comes with a later version. Nothing was changed.`,
-    how: 'Example: what: data',
+    what: 'Going back to an image is not done by this version. Nothing was changed.',
+    how: 'Where the instance lives, what: data brings a backup back. Where it is lost, launch one from its newest golden image, prepare it as an operator, and restore the newest proven backup on it as docs/restore.md tells; then move the address.',
   });
 }
 

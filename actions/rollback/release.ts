@@ -26,7 +26,7 @@ import {
 import { type PlannedStep, sumOf } from '../../src/rollback/steps.ts';
 import { hostOf, restore, stepsOfData, tellLoss } from './data.ts';
 import { declaration } from './declaration.ts';
-import { type Asked, askHosts, type End, endedEarlier, type Way } from './hosts.ts';
+import { type Asked, afterEarlier, askHosts, type End, type Way } from './hosts.ts';
 import { type Stage, tellSteps } from './steps.ts';
 
 /** Finds the way back to an earlier release. */
@@ -37,12 +37,11 @@ export async function wayToRelease(stage: Stage, wish: ReleaseWish, signal: Abor
     findTargets(services.clients, app, environment, rollout.errors),
   );
   const asked = await phase('Ask the instances', () => askHosts(stage, targets, signal));
-  const instances = [...asked.states.keys()];
-  const ended = plan.dry ? undefined : await endedEarlier(stage, instances, signal);
-  if (ended) return { ended };
+  const done = plan.dry ? undefined : await afterEarlier(stage, asked.states, signal);
+  if (done) return done;
   const entries = await readLedger(services.bucket, app, environment);
   const chosen = await phase('Choose the release', () => chooseRelease(stage, wish, asked, entries));
-  if (instances.every((instance) => asked.states.get(instance)?.digest === chosen.release))
+  if ([...asked.states.values()].every(({ digest }) => digest === chosen.release))
     return { ended: resultOf({ outcome: 'unchanged', reason: 'already-live' }) };
   const way = { stage, chosen, asked, entries };
   return plan.data === 'restore' ? wayWithData(way) : wayByTheSwitch(way);
@@ -55,7 +54,7 @@ async function chooseRelease(
   entries: readonly Entry[],
 ): Promise<Earlier> {
   const { bucket } = services;
-  const earlier = listEarlier(states, leftBehind(entries));
+  const earlier = listEarlier(states, leftBehind(entries, states));
   for (const one of earlier) say(describeEarlier(one));
   const chosen = chooseEarlier(earlier, wish) ?? (await findStored(bucket, plan.operation, wish, entries));
   if (!chosen) throw noSuchRelease(wish, bucket.name);

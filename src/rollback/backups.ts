@@ -151,15 +151,11 @@ function unusable(happened: string): OperationError {
 }
 
 export function noSuchBackup(bucket: string, wish: Wish): OperationError {
-  const which =
-    'key' in wish
-      ? `is called ${wish.key}`
-      : 'ageMs' in wish && wish.ageMs > 0
-        ? `is ${inSpan(wish.ageMs)} old`
-        : 'is there';
+  const old = 'ageMs' in wish && wish.ageMs > 0 ? ` that is ${inSpan(wish.ageMs)} old` : '';
+  const which = 'key' in wish ? ` that is called ${wish.key}` : old;
   return new OperationError({
     reason: 'no-backup',
-    happened: `No backup in ${bucket} ${which}.`,
+    happened: `There is no backup in ${bucket}${which}.`,
     stateNow: 'Nothing was changed.',
     todo: 'Choose another one: the plan (plan: true) lists them. See that `backups` in understudy.yml names the right bucket.',
   });

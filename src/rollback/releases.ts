@@ -1,5 +1,5 @@
 import { ConfigurationError, OperationError } from '../action/errors.ts';
-import type { HostState } from '../command/result-line.ts';
+import { type HostState, toHostResult } from '../command/result-line.ts';
 import type { Told } from '../ledger/read.ts';
 
 /** What was asked for: how many back, 1 being the one before; or a release by 12 or more of its first digits. */
@@ -47,19 +47,28 @@ export function listEarlier(states: ReadonlyMap<string, HostState>, left: Readon
 }
 
 /**
- * The first digits of the releases that were gone back from and not deployed since, by the ledger, the newest entry first: the
- * button pressed twice must not go forward again.
+ * The first digits of the releases that were gone back from and not deployed since, by the ledger, the newest entry first, and by
+ * what hosts did last, for a run that died has no entry: the button pressed twice must not go forward again.
  */
-export function leftBehind(entries: readonly Told[]): ReadonlySet<string> {
+export function leftBehind(
+  entries: readonly Told[],
+  states: ReadonlyMap<string, HostState>,
+): ReadonlySet<string> {
   const left = new Set<string>();
   for (const { action, result, release = '', instances } of entries.toReversed()) {
     // Of data alone, the release stayed.
-    if (result !== 'done' || release === '') continue;
+    if ((result !== 'done' && result !== 'unchanged') || release === '') continue;
     left.delete(release.slice(0, 12));
     if (!action.startsWith('rollback-')) continue;
     for (const { previous = '' } of instances) if (previous !== release.slice(0, 12)) left.add(previous);
   }
+  for (const state of states.values()) for (const previous of leftLast(state)) left.add(previous);
   return left;
+}
+
+function leftLast({ about }: HostState): string[] {
+  const last = toHostResult(about?.result);
+  return last?.action === 'rollback' && last.result === 'done' && last.previous ? [last.previous] : [];
 }
 
 /** The one that a wish means, of those that hosts keep; undefined when none of them is. */

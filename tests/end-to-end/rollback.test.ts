@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { clearFaults } from '../../rehearsal/cloud/fault.ts';
 import { type RecordedCall, readCalls } from '../../rehearsal/gateway/record.ts';
@@ -9,7 +10,7 @@ import { Job, type Step } from '../../rehearsal/runner/step.ts';
 import { backupsOf } from '../../rehearsal/scenes/backups.ts';
 import { Cast } from '../../rehearsal/scenes/cast.ts';
 import type { Staging } from '../../rehearsal/scenes/staging.ts';
-import { assertConclusion } from '../../rehearsal/scenes/verdict.ts';
+import { assertConclusion, jobOf } from '../../rehearsal/scenes/verdict.ts';
 
 // The buttons, through the bundle, on a real host.
 
@@ -20,6 +21,8 @@ const Bucket = 'kiosk-understudy-backups';
 let cloud: Cloud;
 let kiosk: Staging;
 let job: Job;
+/** The backup of two visits. */
+let good: string;
 
 beforeAll(async () => {
   await stopCloud(name);
@@ -27,7 +30,9 @@ beforeAll(async () => {
   kiosk = await new Cast(cloud).get('kiosk');
   await kiosk.ensureLive();
   job = await Job.open(cloud, 'acme/kiosk', 'rollback.yml');
-}, 180_000);
+  await sql("DELETE FROM visits; INSERT INTO visits VALUES ('ada'), ('grace')");
+  good = await backUp();
+}, 240_000);
 
 afterAll(async () => {
   await stopCloud(name);
@@ -64,6 +69,14 @@ function envOf(attempt = 1): Record<string, string> {
 const press = (inputs: Record<string, string>, attempt?: number): Promise<Step> =>
   job.run('rollback', inputsOf(inputs), envOf(attempt));
 
+/** GitHub says that the first attempt of the last run is over, as when its runner is gone. */
+const attemptEnded = (): Promise<unknown> =>
+  fetch(`${cloud.githubUrl}/_cloud/runs`, {
+    method: 'PUT',
+    body: JSON.stringify({ repository: 'acme/kiosk', id: runs, run_attempt: 1, status: 'completed' }),
+    headers: { 'content-type': 'application/json' },
+  });
+
 const database = '/srv/kiosk/shared/visits.db';
 const sql = (statement: string): Promise<string> =>
   kiosk.host.ask('sqlite3', '-cmd', '.timeout 10000', database, statement);
@@ -84,13 +97,7 @@ const callsSince = (count: number): RecordedCall[] =>
 const callsSoFar = (): number => readCalls(join(cloud.state, 'calls.jsonl')).length;
 
 describe('the button: data', () => {
-  let good: string;
-
-  beforeAll(async () => {
-    await sql("DELETE FROM visits; INSERT INTO visits VALUES ('ada'), ('grace')");
-    good = await backUp();
-    await sql("DELETE FROM visits; INSERT INTO visits VALUES ('mallory')");
-  }, 60_000);
+  beforeEach(() => sql("DELETE FROM visits; INSERT INTO visits VALUES ('mallory')"));
 
   test('tells by plan: true what it would do and lose, and writes nothing', async () => {
     const before = callsSoFar();
@@ -129,15 +136,34 @@ describe('the button: data', () => {
     expect(await visits()).toEqual(['mallory']);
   });
 
+  test('cancelled while it backs up what is there, it restores nothing, and post gives the lease back', async () => {
+    const cancel = new AbortController();
+    const onLine = (line: string): void => {
+      if (line.includes('sent kiosk-backup')) cancel.abort();
+    };
+    const inputs = { what: 'data', to: 'newest', plan: 'false' };
+    const run = await kiosk.dispatch('rollback.yml', { inputs, cancel: cancel.signal, onLine });
+    assertConclusion(run, 'cancelled');
+    expect(jobOf(run, 'rollback').summary).toContain('backup of kiosk in staging, after it was stopped');
+    expect(run.log).not.toContain('sent kiosk-restore');
+    expect(await visits()).toEqual(['mallory']);
+    expect(await kiosk.account.lease()).toBe('released');
+  });
+
   test.each([
-    ['an age that no backup has', { to: '24h-ago' }, 'no-backup', /^No backup in .+ is 24 h old/],
+    [
+      'an age that no backup has',
+      { to: '24h-ago' },
+      'no-backup',
+      /^There is no backup in .+ that is 24 h old/,
+    ],
     ['another word', { to: 'yesterday' }, 'bad-input', /^input to: It must be newest-proven/],
     ['an image', { what: 'image' }, 'bad-input', /^input what: /],
     [
       'one that is not there',
       { to: 'backups/kiosk/staging/daily/x/manifest.json' },
       'no-backup',
-      /is called/,
+      /that is called/,
     ],
   ])('refuses %s, and changes nothing', async (_, inputs, reason, sentence) => {
     const before = callsSoFar();
@@ -196,6 +222,28 @@ describe('the button: release', () => {
     expect([both.code, ...verdictOf(both)]).toEqual([0, 'done', 'restored']);
     expect(await kiosk.host.liveRelease()).toBe(first);
     expect(await sql("SELECT count(*) FROM sqlite_master WHERE name = 'extra'")).toBe('0');
+  });
+
+  test('whose runner dies is finished by its host; neither its re-run nor another press goes further', async () => {
+    await press({ what: 'release', to: second });
+    const started = await job.start('rollback', inputsOf({ what: 'release', to: first }), envOf());
+    const ended = started.ended.then(() => 'ended');
+    while (!started.log().includes('sent kiosk-rollback'))
+      expect(await Promise.race([ended, sleep(20)])).not.toBe('ended');
+    started.kill('SIGKILL');
+    await started.ended;
+    await kiosk.host.until(`[[ $(readlink /srv/kiosk/current) == *${first} ]]`);
+    await kiosk.host.until(
+      '! systemctl --quiet is-active "understudy-kiosk-*-rollback-release-staging.service"',
+    );
+    expect(await kiosk.account.lease()).toBe('held');
+    await attemptEnded();
+    const rerun = await press({ what: 'release' }, 2);
+    expect(verdictOf(rerun)).toEqual(['unchanged', 'already-ended']);
+    expect(rerun.log).toContain('taking the lease over from');
+    expect(await kiosk.account.lease()).toBe('released');
+    expect(verdictOf(await press({ what: 'release' }))).toEqual(['refused', 'no-such-release']);
+    expect(await kiosk.host.liveRelease()).toBe(first);
   });
 
   test('fetches a release again that the host keeps no more', async () => {

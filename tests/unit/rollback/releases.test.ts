@@ -42,10 +42,19 @@ test.each<[string, readonly Told[], readonly string[]]>([
     [entry('rollback-release', 'a', 'b'), entry('rollback-release', 'b', 'a')],
     ['a'],
   ],
+  ['a re-run that finds it done says so, too', [entry('rollback-release', 'a', 'b', 'unchanged')], ['b']],
   ['data alone leaves no release', [entry('rollback-data', undefined, 'a')], []],
   ['data with its code leaves the one that was live', [entry('rollback-data', 'a', 'b')], ['b']],
 ])('%s', (_, oldestFirst, left) => {
-  expect([...leftBehind(oldestFirst.toReversed())]).toEqual(left.map(short));
+  expect([...leftBehind(oldestFirst.toReversed(), new Map())]).toEqual(left.map(short));
+});
+
+test('a host that went back last says so where the ledger does not: its run died', () => {
+  const line = { schema: 1, action: 'rollback', operation: 'x', result: 'done', reason: 'rolled-back' };
+  const state = {
+    about: { state: 'ended', result: { ...line, previous: short('b') } },
+  } as unknown as HostState;
+  expect([...leftBehind([], new Map([['i-1', state]]))]).toEqual([short('b')]);
 });
 
 describe('of what the hosts keep', () => {
