@@ -31,7 +31,8 @@ const usage = `usage: npm run cloud -- COMMAND [--name NAME]
   logs HOST [--follow]             the last 200 lines of a host's journal; --follow: and those that come
   cut HOST, heal HOST              take a host's network away, and give it back
   reboot HOST                      reboot a host in an orderly way, and wait until it is up
-  push --repo DIR [--tag NAME]     play a push to main of a git repository that holds an understudy.yml, or of a tag
+  push --repo DIR [--tag NAME]     play a push to main of a git repository that holds an understudy.yml, or of a tag,
+                                   for which every environment is prepared
   dispatch WORKFLOW [KEY=VALUE…] --repo DIR
                                    play a press on "Run workflow": WORKFLOW is the name of its file, on main
   schedule WORKFLOW --repo DIR     play the moment at which its schedule comes round

@@ -45,6 +45,13 @@ export async function playSchedule(occasion: Occasion, workflow: string): Promis
 
 type Event = Pick<Trigger, 'event' | 'ref' | 'workflow' | 'inputs'>;
 
+/** A tag promotes, and whoever promotes needs where it comes from: every environment that understudy.yml names. */
+function environmentsOf(folder: string, environment: string, ref: string): readonly string[] {
+  if (environment === 'staging' && !ref.startsWith('refs/tags/')) return [environment];
+  const file = join(folder, 'understudy.yml');
+  return [...parseConfig(readFileSync(file, 'utf8'), file).environments.keys()];
+}
+
 /** Plays an event of a repository, on an account that is prepared for it; 1 when the run did not succeed. */
 async function play({ name, repo, environment }: Occasion, event: Event): Promise<number> {
   const cloud = openCloud(name);
@@ -58,9 +65,12 @@ async function play({ name, repo, environment }: Occasion, event: Event): Promis
   const repository = `acme/${app}`;
   // Before anything is prepared: what starts no run needs no account.
   await expectStart({ ...event, repository, folder });
-  await provision(cloud, { app, environment, folder, repository, onStep: tell });
-  const hosts = await ensureHosts(cloud, { app, environment, folder });
-  say(`  enrolled for ${environment}: ${hosts.join(', ')}`);
+  for (const each of environmentsOf(folder, environment, event.ref)) {
+    const place = { app, environment: each, folder };
+    await provision(cloud, { ...place, repository, onStep: tell });
+    const hosts = await ensureHosts(cloud, place);
+    say(`  enrolled for ${each}: ${hosts.join(', ')}`);
+  }
   const ended = await runWorkflow(cloud, { ...event, repository, folder, onLine: say });
   for (const job of ended.jobs) if (job.summary !== '') say(`\n${job.summary}`);
   say(`${ended.conclusion} in ${ended.seconds.toFixed(1)} s`);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Cloud } from '../cloud/cloud.ts';
 import { repositoryFolder } from '../ground/places.ts';
 import type { OwnApp } from './own-app.ts';
+import { addProduction } from './production.ts';
 import { CallerRepository } from './repository.ts';
 import { Staging } from './staging.ts';
 
@@ -11,6 +12,8 @@ interface Part {
   /** What the app is called there, where it is not the part's own name. */
   readonly named?: string;
   readonly hosts?: number;
+  /** Whether its understudy.yml has a production, too. */
+  readonly promotes?: true;
 }
 
 const kiosk = { from: 'rehearsal/scenes/kiosk', named: 'kiosk' };
@@ -24,6 +27,8 @@ const parts = {
   island: kiosk,
   /** Has three instances. */
   trio: { ...kiosk, hosts: 3 },
+  /** Has a production beside its staging. */
+  market: { ...kiosk, promotes: true },
 } as const satisfies Record<string, Part>;
 
 /** `own` plays the app of `--app`. */
@@ -59,9 +64,11 @@ export class Cast {
 
   async #prepare(role: Role): Promise<{ repository: CallerRepository; hosts: number }> {
     if (role !== 'own') {
-      const { from, named, hosts = 1 }: Part = parts[role];
+      const { from, named, hosts = 1, promotes }: Part = parts[role];
       const source = join(repositoryFolder, from);
-      return { repository: await CallerRepository.copyOf(source, role, this.#cloud, named), hosts };
+      const repository = await CallerRepository.copyOf(source, role, this.#cloud, named);
+      if (promotes) await addProduction(repository, this.#cloud);
+      return { repository, hosts };
     }
     if (this.#own === undefined) throw new Error('no app was given by --app');
     const { folder, config } = this.#own;

@@ -1,5 +1,6 @@
 import { adopting } from './adopting.ts';
 import { backupUnderWrites } from './backup-under-writes.ts';
+import { badPromotions } from './bad-promotions.ts';
 import { badReleasesUnderLoad } from './bad-releases.ts';
 import { theButtonData, theButtonRelease } from './buttons.ts';
 import { theBadDay, theDrill } from './drills.ts';
@@ -10,6 +11,8 @@ import { interruptedRuns } from './interrupted-runs.ts';
 import { lostInstance } from './lost-instance.ts';
 import { nightWithoutGitHub } from './night.ts';
 import { parallelStaging } from './parallel-staging.ts';
+import { refusedPromotions } from './refused-promotions.ts';
+import { releaseDay } from './release-day.ts';
 import { restartWithSecrets } from './restart-with-secrets.ts';
 import { restoreByHand } from './restore-by-hand.ts';
 import { samePushAgain } from './same-push-again.ts';
@@ -38,4 +41,7 @@ export const scenes: readonly Scene[] = [
   theBadDay,
   parallelStaging,
   adopting,
+  releaseDay,
+  refusedPromotions,
+  badPromotions,
 ];

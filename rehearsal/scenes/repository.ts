@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { commitAll, copyRepository, git } from '../cloud/caller.ts';
@@ -19,9 +20,7 @@ export class CallerRepository {
   static async copyOf(source: string, app: string, cloud: Cloud, named = app): Promise<CallerRepository> {
     const repository = new CallerRepository(app, source, await copyRepository(cloud, app, source));
     if (named !== app) {
-      const workflows = ['deploy', 'backup', 'verify-backup', 'rollback', 'create-ami', 'launch-staging'].map(
-        (name) => `.github/workflows/${name}.yml`,
-      );
+      const workflows = globSync('.github/workflows/*.yml', { cwd: repository.folder });
       for (const file of ['understudy.yml', ...workflows]) {
         await repository.edit(file, (text) => text.replaceAll(named, app));
       }

@@ -24,7 +24,7 @@ export interface ActionResult {
 /** A job of one of our reusable workflows. */
 export function jobOf(
   run: Run,
-  name: 'build' | 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback',
+  name: 'build' | 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback' | 'promote',
 ): Job {
   const job = run.jobs.find((candidate) => candidate.name.endsWith(`/ ${name}`));
   assert.ok(job, `the run has no job "${name}":\n${run.log.slice(-4000)}`);
@@ -44,7 +44,7 @@ export function deployResult(run: Run): ActionResult {
 /** The result that a job gave as its output. */
 export function resultOf(
   run: Run,
-  name: 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback',
+  name: 'deploy' | 'backup' | 'drill' | 'image' | 'launch' | 'rollback' | 'promote',
 ): ActionResult {
   const text = jobOf(run, name).outputs['result'];
   assert.ok(text, `the job ${name} gave no result:\n${run.log.slice(-4000)}`);
