@@ -20,10 +20,16 @@ export async function resourcesMadeFor(moto: Moto, stack: string): Promise<MadeR
     }));
 }
 
-/** Removes what moto's DeleteStack leaves: endpoints, and route tables, over which it breaks off half-way. */
+/** Removes what moto's DeleteStack leaves: addresses, gateways, endpoints, and route tables, over which it breaks off half-way. */
 export async function clearNetwork(moto: Moto, resources: readonly MadeResource[]): Promise<void> {
   const ids = (type: string) =>
     resources.filter((each) => each.type === type).map(({ physicalId }) => physicalId);
+  for (const PublicIp of ids('AWS::EC2::EIP')) await moto.query('ec2', 'ReleaseAddress', { PublicIp });
+  for (const InternetGatewayId of ids('AWS::EC2::InternetGateway')) {
+    for (const VpcId of ids('AWS::EC2::VPC'))
+      await moto.query('ec2', 'DetachInternetGateway', { InternetGatewayId, VpcId });
+    await moto.query('ec2', 'DeleteInternetGateway', { InternetGatewayId });
+  }
   for (const id of ids('AWS::EC2::VPCEndpoint'))
     await moto.query('ec2', 'DeleteVpcEndpoints', { 'VpcEndpointId.1': id });
   for (const RouteTableId of ids('AWS::EC2::RouteTable')) {
