@@ -259,6 +259,7 @@ describe('npm run cloud', () => {
     try {
       cpSync(join(repositoryFolder, 'examples/chatmrpt'), repo, { recursive: true });
       writeFileSync(join(repo, '.github/workflows/say.yml'), saying);
+      rmSync(join(repo, '.github/workflows/promote.yml')); // it starts at a tag, too
       const refused = (stderr: string) => ({ code: 1, stderr: expect.stringContaining(stderr) });
       const on = ['--repo', repo];
       await expect(cli('dispatch', 'nosuch.yml', ...on)).rejects.toMatchObject(

@@ -64,7 +64,7 @@ describe('npm run rehearse -- --app DIR', () => {
   test.each<[string, () => void, string]>([
     ['no understudy.yml', () => rmSync(at('understudy.yml')), '--app is the folder of an app, for example'],
     ['a wrong understudy.yml', edit('understudy.yml', 'listen: 8080', 'listen: 80'), 'understudy.yml:'],
-    ['no staging', edit('understudy.yml', '  staging:', '  production:'), 'staging'],
+    ['no staging', edit('understudy.yml', '  staging:', '  testing:'), 'staging'],
     ['no way to start', () => rmSync(at('.understudy/run')), 'it says how the app starts'],
     ['no workflows', () => rmSync(at('.github'), { recursive: true }), 'a workflow there calls'],
     [

@@ -269,9 +269,13 @@ test('a release that degrades while it is watched is taken back, and told so', a
   const bad = await stage.soak(await stage.pack());
   const sick = stage.version;
   const main = await stage.start(bad, { run: stage.nextRun() });
-  while (!main.log().includes('::group::Watch')) await new Promise((resolve) => setTimeout(resolve, 50));
+  let over = false;
+  const ended = main.ended.finally(() => {
+    over = true;
+  });
+  while (!over && !main.log().includes('::group::Watch')) await new Promise((next) => setTimeout(next, 50));
   await stage.sicken(stage.production, sick);
-  const step = await main.ended;
+  const step = await ended;
   expect(toldBy(step)).toMatchObject({ result: 'reverted', reason: 'degraded' });
   expect(toldBy(step).sentence).toContain('it does not answer its checks as promised');
   expect(await stage.live(stage.production)).toBe(next.id.slice(0, 12));
