@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, excerpts, githubToken } from '../../src/action/shared-inputs.ts';
 
 export const declaration = {
   name: 'Back up',
@@ -13,13 +14,7 @@ export const declaration = {
       example: 'production',
       parse: parsers.name,
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     tier: {
       description:
         'For how long S3 keeps it: daily, weekly, monthly, or auto, by which the first good backup of a UTC month is monthly, else the first of an ISO week weekly, else daily.',
@@ -42,21 +37,8 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-production-ci',
       parse: parsers.role,
     },
-    excerpts: {
-      description:
-        'Whether the summary may show lines of the log: on, off, or auto, which is off where the repository is public.',
-      required: false,
-      default: 'auto',
-      example: 'auto',
-      parse: parsers.oneOf('auto', 'on', 'off'),
-    },
-    'github-token': {
-      description: 'Reads whether a run in the way has ended (actions: read).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    excerpts: excerpts('lines of the log'),
+    'github-token': githubToken('Reads whether a run in the way has ended (actions: read).'),
   },
   outputs: {
     result: {

@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, excerpts, githubToken } from '../../src/action/shared-inputs.ts';
 
 const flag = parsers.oneOf('false', 'true');
 
@@ -15,13 +16,7 @@ export const declaration = {
       example: 'production',
       parse: parsers.name,
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     instance: {
       description: 'The instance, where the environment has more than one.',
       required: false,
@@ -101,21 +96,8 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-production-drill',
       parse: parsers.role,
     },
-    excerpts: {
-      description:
-        'Whether the summary may show lines of the log: on, off, or auto, which is off where the repository is public.',
-      required: false,
-      default: 'auto',
-      example: 'auto',
-      parse: parsers.oneOf('auto', 'on', 'off'),
-    },
-    'github-token': {
-      description: 'Reads whether a run in the way has ended (actions: read).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    excerpts: excerpts('lines of the log'),
+    'github-token': githubToken('Reads whether a run in the way has ended (actions: read).'),
   },
   outputs: {
     result: {

@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { excerpts, githubToken } from '../../src/action/shared-inputs.ts';
 
 export const declaration = {
   name: 'Deploy to staging',
@@ -32,22 +33,10 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-staging-ci',
       parse: parsers.role,
     },
-    excerpts: {
-      description:
-        'Whether the summary may show lines of the log and what checks answered: on, off, or auto, which is off where the repository is public.',
-      required: false,
-      default: 'auto',
-      example: 'auto',
-      parse: parsers.oneOf('auto', 'on', 'off'),
-    },
-    'github-token': {
-      description:
-        'Reads whether the commit descends from the live one (contents: read), and whether a run in the way has ended (actions: read).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    excerpts: excerpts('lines of the log and what checks answered'),
+    'github-token': githubToken(
+      'Reads whether the commit descends from the live one (contents: read), and whether a run in the way has ended (actions: read).',
+    ),
   },
   outputs: {
     result: {

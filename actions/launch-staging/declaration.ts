@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, githubToken } from '../../src/action/shared-inputs.ts';
 import { toMilliseconds } from '../../src/config/durations.ts';
 
 const day = 86_400_000;
@@ -50,13 +51,7 @@ export const declaration = {
       example: 'production',
       parse: parsers.name,
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     image: {
       description:
         "The AMI to launch from, one of the app's own; without it the newest golden one of `from`.",
@@ -117,13 +112,7 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-staging-launcher',
       parse: parsers.role,
     },
-    'github-token': {
-      description: 'Reads whether a run in the way has ended (actions: read).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    'github-token': githubToken('Reads whether a run in the way has ended (actions: read).'),
   },
   outputs: {
     result: {

@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, excerpts, githubToken } from '../../src/action/shared-inputs.ts';
 
 export const declaration = {
   name: 'Promote',
@@ -40,13 +41,7 @@ export const declaration = {
       example: 'staging',
       parse: parsers.name,
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     'role-arn': {
       description:
         "The role of the environment to take with the job's OIDC token, instead of the one in understudy.yml. With neither, the job's own credentials are used.",
@@ -54,22 +49,10 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-production-ci',
       parse: parsers.role,
     },
-    excerpts: {
-      description:
-        'Whether the summary may show lines of the log and what checks answered: on, off, or auto, which is off where the repository is public.',
-      required: false,
-      default: 'auto',
-      example: 'auto',
-      parse: parsers.oneOf('auto', 'on', 'off'),
-    },
-    'github-token': {
-      description:
-        'Reads the tag, what protects it, and whether the commit descends from the live one (contents: read); whether a run in the way has ended, and whether a reviewer approved (actions: read); and adds to the notes of the release (contents: write; without it they stay as they are).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    excerpts: excerpts('lines of the log and what checks answered'),
+    'github-token': githubToken(
+      'Reads the tag, what protects it, and whether the commit descends from the live one (contents: read); whether a run in the way has ended, and whether a reviewer approved (actions: read); and adds to the notes of the release (contents: write; without it they stay as they are).',
+    ),
   },
   outputs: {
     result: {

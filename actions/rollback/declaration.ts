@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, excerpts, githubToken } from '../../src/action/shared-inputs.ts';
 
 export const declaration = {
   name: 'Roll back',
@@ -42,13 +43,7 @@ export const declaration = {
       example: 'true',
       parse: parsers.oneOf('false', 'true'),
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     'role-arn': {
       description:
         "The role that infra/rollback.yaml made, to take with the job's OIDC token; never the one in understudy.yml, which may not restore. Without it, the job's own credentials are used.",
@@ -56,21 +51,8 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-production-rollback',
       parse: parsers.role,
     },
-    excerpts: {
-      description:
-        'Whether the summary may show lines of the log and what checks answered: on, off, or auto, which is off where the repository is public.',
-      required: false,
-      default: 'auto',
-      example: 'auto',
-      parse: parsers.oneOf('auto', 'on', 'off'),
-    },
-    'github-token': {
-      description: 'Reads whether a run in the way has ended (actions: read).',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    excerpts: excerpts('lines of the log and what checks answered'),
+    'github-token': githubToken('Reads whether a run in the way has ended (actions: read).'),
   },
   outputs: {
     result: {

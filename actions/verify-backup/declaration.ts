@@ -1,5 +1,6 @@
 import type { ActionDeclaration } from '../../src/action/declaration.ts';
 import { parsers } from '../../src/action/inputs.ts';
+import { config, githubToken } from '../../src/action/shared-inputs.ts';
 
 export const declaration = {
   name: 'Verify the backup',
@@ -13,13 +14,7 @@ export const declaration = {
       example: 'production',
       parse: parsers.name,
     },
-    config: {
-      description: 'Where understudy.yml is.',
-      required: false,
-      default: 'understudy.yml',
-      example: 'understudy.yml',
-      parse: parsers.line,
-    },
+    config,
     level: {
       description:
         'How far up the ladder of proof: 0 a young manifest, 1 objects stored whole, 2 unpacked byte for byte, 3 sound databases, 4 the rows that the manifest tells, 5 trends against the last verified backup, 6 restored by the restore script on an instance of its own, 7 the app answers its checks there, 8 so does it on a random older backup.',
@@ -57,14 +52,9 @@ export const declaration = {
       example: 'arn:aws:iam::111122223333:role/chatmrpt-production-drill',
       parse: parsers.role,
     },
-    'github-token': {
-      description:
-        'Opens, adds to and closes the issue of a drill that is red (issues: write), and reads whether the repository is public: lines of the log are shown only where it is not.',
-      required: false,
-      default: '${{ github.token }}',
-      example: '${{ github.token }}',
-      parse: parsers.line,
-    },
+    'github-token': githubToken(
+      'Opens, adds to and closes the issue of a drill that is red (issues: write), and reads whether the repository is public: lines of the log are shown only where it is not.',
+    ),
   },
   outputs: {
     result: {
