@@ -48,7 +48,6 @@ refuse_beside() { say "what $1 left could not be put right"; }
 # It waits for whoever is at work: the night's backup is not to be lost to a deploy.
 await_host() {
   local until=$(($(uptime_ms) + wait_seconds * 1000))
-  : >"$journal/waits"
   until lock_host 1; do
     [[ ! -e $journal/cancel ]] && (($(uptime_ms) < until)) || return 1
   done
@@ -107,6 +106,7 @@ tell_last() {
 work() {
   # systemd takes death by SIGTERM for a success, and then no recovery follows.
   trap 'exit 143' TERM
+  : >"$journal/waits" # before its journal: whoever has the host would take it for dead
   keep_fact started "$(uptime_ms)"
   keep_fact boot "$(</proc/sys/kernel/random/boot_id)"
   if ! await_host; then
