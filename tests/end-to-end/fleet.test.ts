@@ -235,7 +235,7 @@ describe('a fleet of three, one of which is broken and one unreachable', () => {
 describe('old code', () => {
   test.each([
     ['by a re-run of its job', { GITHUB_RUN_ID: '7001', GITHUB_RUN_ATTEMPT: '2' }],
-    ['by a tag on its commit', { GITHUB_REF: 'refs/tags/v1.0.0' }],
+    ['by hand, on its commit', { GITHUB_EVENT_NAME: 'workflow_dispatch' }],
   ])(
     'is refused: %s',
     async (_, more) => {

@@ -57,13 +57,13 @@ function deploy(inputs: Record<string, string> = {}, more: Record<string, string
 
 const readOnly = /^(AssumeRole|Describe|Get|Head|List)/;
 
-/** What the CI role has called so far that may change anything; a probe changes nothing. */
+/** What the CI role has called so far that may change anything; a probe changes nothing, and the ledger only tells. */
 function changes(): string[] {
   return readCalls(join(cloud.state, 'calls.jsonl'))
     .filter(({ principal }) => principal === `role/${app}-${environment}-ci`)
     .filter(({ action }) => !readOnly.test(action))
     .map(({ action, resource }) => `${action} ${resource.split(':').at(-1)}`)
-    .filter((call) => !call.endsWith(`/${app}-probe`));
+    .filter((call) => !call.endsWith(`/${app}-probe`) && !call.includes('-understudy/ledger/'));
 }
 
 /** What every refusal has in common; gives its one sentence. */
