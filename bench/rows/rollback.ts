@@ -30,11 +30,12 @@ interface Measured {
 
 async function measure(grounds: Grounds, loadSeconds: number, { say, stop }: Play): Promise<Measured> {
   await grounds.take({ switch: 'pause', loadSeconds });
-  await grounds.deploy(await grounds.pack());
   const whole: number[] = [];
   const switched: number[] = [];
   for (let round = 1; round <= rounds; round += 1) {
     stop.throwIfAborted();
+    // Nobody goes forward again by going back.
+    await grounds.deploy(await grounds.pack());
     const { began, steps } = await grounds.goBack();
     const [first, last] = [
       steps.find(({ name }) => name === 'hold'),
