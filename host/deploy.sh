@@ -81,12 +81,7 @@ work() {
   step schema safely check_schema
   if [[ $(manner) != overlap ]] && ! has_fact held; then step hold safely hold_still; fi
   step migrate safely migrate
-  step switch switch
-  step check check_public
-  step current commit
-  step watch watch_users
-  step prune prune
-  finish_live ''
+  take_over
 }
 
 finish_live() {

@@ -49,12 +49,7 @@ work() {
   if [[ $data == same ]]; then step fits safely check_fits; fi
   step prepare safely prepare
   step hold safely hold_users
-  step switch switch
-  step check check_public
-  step current commit
-  step watch watch_users
-  step prune prune
-  finish_live ''
+  take_over
 }
 
 finish_live() {

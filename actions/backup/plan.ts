@@ -1,7 +1,6 @@
-import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import type { Config } from '../../src/config/config.ts';
-import { findEnvironment } from '../../src/config/parse.ts';
+import { findBackedUp } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 
 /** What will be done, decided before anything is. */
@@ -29,17 +28,9 @@ const rollout = { concurrency: 1, errors: 50 } as const;
 
 /** Plans a backup from values alone. */
 export function planBackup(asked: Asked, job: Job, config: Config): Plan {
-  const environment = findEnvironment(config, asked.environment);
+  const environment = findBackedUp(config, asked.environment, 'to back up to');
   const { app, region, data } = config;
   const { backups } = environment;
-  if (backups === undefined) {
-    throw new ConfigurationError({
-      where: `understudy.yml: environments.${environment.name}.backups`,
-      what: 'is missing: there is no bucket to back up to.',
-      how: `Name the backup bucket of infra/foundation.yaml; for example: backups: ${app}-understudy-backups`,
-      reason: 'bad-config',
-    });
-  }
   const described = {
     action: 'backup',
     document: 'backup',

@@ -14,7 +14,13 @@ import { probe } from '../../src/operation/command.ts';
 import { enrol } from '../../src/operation/enrol.ts';
 import { conclude, type Judged } from '../../src/operation/judge.ts';
 import type { Review } from '../../src/operation/leftover.ts';
-import { connect, type Operation, type Services } from '../../src/operation/operation.ts';
+import {
+  accountOf,
+  connect,
+  type Operation,
+  type Services,
+  savedAccount,
+} from '../../src/operation/operation.ts';
 import { instanceOutcome } from '../../src/operation/outcome.ts';
 import type { Report } from '../../src/operation/report.ts';
 import type { Told } from '../../src/operation/summary.ts';
@@ -96,20 +102,16 @@ interface Scene {
 
 /** What main leaves for post where it was cut off. */
 const left = z.object({
-  account: z.object({
-    ...{ region: z.string(), roleArn: z.exactOptional(z.string()), bucket: z.string() },
-    ...{ run: z.string(), attempt: z.number() },
-  }),
+  account: savedAccount,
   stack: z.string(),
 });
 
 /** Makes the stack, and waits for the agent of its host. */
 export async function launchIt({ services, plan, image, report, signal }: Scene): Promise<LaunchedHost> {
   const { operation, stack, disk, lifeMs, atEnd, access, address, type, service } = plan;
-  const { app, environment, id, region, bucket, roleArn, run, attempt } = operation;
+  const { app, environment, id, region, bucket, roleArn } = operation;
   const ends =
     lifeMs === undefined ? '' : new Date(services.bucket.now() + lifeMs).toISOString().slice(0, 19);
-  const account = { region, run, attempt, bucket, ...(roleArn !== undefined && { roleArn }) };
   const host = await launchHost(services, {
     ...{ stack, template: 'staging-host', builder: `${app}-${environment}-builder`, bucket, region },
     ...(roleArn !== undefined && { roleArn }),
@@ -120,7 +122,7 @@ export async function launchIt({ services, plan, image, report, signal }: Scene)
     },
     tags: { App: app, Environment: environment, Operation: id },
     signal,
-    onAsk: () => state.stack.save(JSON.stringify({ account, stack })),
+    onAsk: () => state.stack.save(JSON.stringify({ account: accountOf(operation), stack })),
   });
   const listed = await listInstances(services.clients.ec2, app, environment, ['running']);
   const where = listed.find((each) => each.id === host.instance)?.address ?? '';

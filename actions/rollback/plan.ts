@@ -1,7 +1,8 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
-import type { Config, Environment } from '../../src/config/config.ts';
-import { findEnvironment } from '../../src/config/parse.ts';
+import { secondsOfRollback } from '../../src/config/allowance.ts';
+import type { Config } from '../../src/config/config.ts';
+import { findBackedUp, withoutRole } from '../../src/config/parse.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 import { type Wish as BackupWish, readWish } from '../../src/rollback/backups.ts';
 import { type ReleaseWish, readReleaseWish } from '../../src/rollback/releases.ts';
@@ -40,15 +41,8 @@ interface Asked {
 
 /** Plans a rollback from values alone. */
 export function planRollback(asked: Asked, job: Job, config: Config): Plan {
-  const { backups, ...environment } = findEnvironment(config, asked.environment);
-  if (backups === undefined) {
-    throw new ConfigurationError({
-      where: `understudy.yml: environments.${environment.name}.backups`,
-      what: 'is missing: there is no bucket with a backup to go back to.',
-      how: `Name the backup bucket of infra/foundation.yaml; for example: backups: ${config.app}-understudy-backups`,
-      reason: 'bad-config',
-    });
-  }
+  const environment = findBackedUp(config, asked.environment, 'with a backup to go back to');
+  const { backups } = environment;
   const wish = readWishOf(asked);
   const { app, region, service } = config;
   const document = asked.what === 'release' && asked.data !== 'restore' ? 'rollback' : 'restore';
@@ -56,10 +50,10 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
   return {
     operation: describeOperation(job, {
       ...{ ...described, roleArn: asked['role-arn'] },
-      environment: withoutRole({ ...environment, backups }),
+      environment: withoutRole(environment),
     }),
     ...{ backups, wish, data: asked.data, dry: asked.plan === 'true', service },
-    timeout: secondsFor(config, environment),
+    timeout: secondsOfRollback(config, environment),
     delivery: environment.rollout.deliveryMs / 1000,
   };
 }
@@ -76,27 +70,12 @@ function readWishOf({ what, to, data }: Asked): Wish {
   });
 }
 
-/** The switch and the way back may each take a start and every check; downloading and unpacking get ten minutes. */
-function secondsFor({ service, checks }: Config, { rollout }: Omit<Environment, 'backups'>): number {
-  if (rollout.timeoutMs !== undefined) return Math.ceil(rollout.timeoutMs / 1000);
-  const once = service.startTimeoutMs + checks.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
-  return 600 + Math.ceil((2 * once) / 1000);
-}
-
 function imageIsNotThere(): ConfigurationError {
   return new ConfigurationError({
     where: 'input what',
     what: 'Going back to an image is not done by this version. Nothing was changed.',
     how: 'Where the instance lives, what: data brings a backup back. Where it is lost, launch one from its newest golden image, prepare it as an operator, and restore the newest proven backup on it as docs/restore.md tells; then move the address.',
   });
-}
-
-/** The role in understudy.yml deploys, and may restore nothing. */
-function withoutRole<Environment extends { readonly roleArn?: string }>(
-  environment: Environment,
-): Omit<Environment, 'roleArn'> {
-  const { roleArn: _, ...rest } = environment;
-  return rest;
 }
 
 /** The plan in lines, as it is printed. */

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '../../src/action/errors.ts';
 import type { Job } from '../../src/action/job.ts';
 import type { Config } from '../../src/config/config.ts';
-import { findEnvironment } from '../../src/config/parse.ts';
+import { findBackedUp, withoutRole } from '../../src/config/parse.ts';
 import { ladder } from '../../src/drill/ladder.ts';
 import { describeOperation, type Operation } from '../../src/operation/operation.ts';
 
@@ -38,15 +38,8 @@ interface Asked {
  * @throws ConfigurationError for a level that cannot be reached there
  */
 export function planDrill(asked: Asked, job: Job, config: Config): Plan {
-  const { backups, ...environment } = findEnvironment(config, asked.environment);
-  if (backups === undefined) {
-    throw new ConfigurationError({
-      where: `understudy.yml: environments.${environment.name}.backups`,
-      what: 'is missing: there is no bucket whose backups could be proven.',
-      how: `Name the backup bucket of infra/foundation.yaml; for example: backups: ${config.app}-understudy-backups`,
-      reason: 'bad-config',
-    });
-  }
+  const environment = findBackedUp(config, asked.environment, 'whose backups could be proven');
+  const { backups } = environment;
   const level = Number(asked.level);
   const { app, region, backup } = config;
   const onHost = level > 1 && asked.where === 'drill-host';
@@ -56,7 +49,7 @@ export function planDrill(asked: Asked, job: Job, config: Config): Plan {
   return {
     operation: describeOperation(job, {
       ...{ ...described, roleArn: asked['role-arn'] },
-      environment: withoutRole({ ...environment, backups }),
+      environment: withoutRole(environment),
     }),
     backups,
     level,
@@ -67,14 +60,6 @@ export function planDrill(asked: Asked, job: Job, config: Config): Plan {
     staleMs: backup.staleMs,
     limitMs: environment.rollout.timeoutMs,
   };
-}
-
-/** The role in understudy.yml deploys, and may write no proof. */
-function withoutRole<Environment extends { readonly roleArn?: string }>(
-  environment: Environment,
-): Omit<Environment, 'roleArn'> {
-  const { roleArn: _, ...rest } = environment;
-  return rest;
 }
 
 function elsewhere(level: number): ConfigurationError {

@@ -27,6 +27,16 @@ begin_takeover() {
   fi
 }
 
+# From here on users may meet it.
+take_over() {
+  step switch switch
+  step check check_public
+  step current commit
+  step watch watch_users
+  step prune prune
+  finish_live ''
+}
+
 already_live() {
   on_failure=tell_unhealthy
   step check await_healthy public "$app@$short.service" 10000

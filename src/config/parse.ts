@@ -53,6 +53,35 @@ export function findEnvironment(config: Config, name: string, file = 'understudy
   });
 }
 
+/**
+ * An environment that has backups.
+ * @param bucket what bucket is missing where it has none, such as `to back up to`
+ * @throws ConfigurationError
+ */
+export function findBackedUp(
+  config: Config,
+  name: string,
+  bucket: string,
+): Environment & { readonly backups: string } {
+  const environment = findEnvironment(config, name);
+  const { backups } = environment;
+  if (backups !== undefined) return { ...environment, backups };
+  throw new ConfigurationError({
+    where: `understudy.yml: environments.${name}.backups`,
+    what: `is missing: there is no bucket ${bucket}.`,
+    how: `Name the backup bucket of infra/foundation.yaml; for example: backups: ${config.app}-understudy-backups`,
+    reason: 'bad-config',
+  });
+}
+
+/** An environment for what its own role, which deploys, may not do. */
+export function withoutRole<Described extends Environment>({
+  roleArn: _,
+  ...rest
+}: Described): Omit<Described, 'roleArn'> {
+  return rest;
+}
+
 interface Problem {
   readonly where: string;
   readonly what: string;

@@ -2,7 +2,7 @@ import * as z from 'zod/mini';
 import { inSeconds, phase, say, warn } from '../action/log.ts';
 import { state } from '../action/state.ts';
 import { type LaunchedHost, launchHost, removeHost } from '../instance/host-stack.ts';
-import { type Account, connect, type Operation, type Services } from '../operation/operation.ts';
+import { accountOf, connect, type Operation, type Services, savedAccount } from '../operation/operation.ts';
 
 /** After so long AWS removes the stack by itself, whatever became of GitHub. */
 const lifeMs = 2 * 3_600_000;
@@ -12,10 +12,7 @@ const postLimitMs = 4 * 60_000;
 
 /** The stack of one drill, as main leaves it for post: all that the drill has in AWS, so that nothing stays by halves. */
 const drillStack = z.object({
-  account: z.object({
-    ...{ region: z.string(), roleArn: z.exactOptional(z.string()), bucket: z.string() },
-    ...{ run: z.string(), attempt: z.number() },
-  }),
+  account: savedAccount,
   stack: z.string(),
   /** UTC, `yyyy-mm-ddThh:mm:ss`. */
   ends: z.string(),
@@ -67,11 +64,14 @@ export async function removeDrillHost(): Promise<void> {
 }
 
 function stackOf({ operation, purpose }: Wish, now: number): DrillStack {
-  const { app, environment, region, roleArn, run, attempt, bucket } = operation;
-  const account: Account = { region, run, attempt, bucket, ...(roleArn !== undefined && { roleArn }) };
+  const { app, environment, run, attempt } = operation;
   const ends = new Date(now + lifeMs).toISOString().slice(0, 19);
   const which = purpose === undefined ? '' : `${purpose}-`;
-  return { account, stack: `${app}-${environment}-drill-host-${which}${run}-${attempt}`, ends };
+  return {
+    account: accountOf(operation),
+    stack: `${app}-${environment}-drill-host-${which}${run}-${attempt}`,
+    ends,
+  };
 }
 
 function takeHost({ services, operation, backups, image, signal }: Wish, chosen: DrillStack) {

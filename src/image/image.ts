@@ -56,14 +56,19 @@ function rootOf({ RootDeviceName: device = '', BlockDeviceMappings: disks = [] }
   return { device, sizeGiB };
 }
 
+/** What finds images and snapshots of ours, of an environment. */
+export function filtersOf(app: string, environment: string): { Name: string; Values: string[] }[] {
+  const tags = { App: app, Environment: environment, [mark.key]: mark.value };
+  return Object.entries(tags).map(([name, value]) => ({ Name: `tag:${name}`, Values: [value] }));
+}
+
 /** Every image that was made of an environment's instances, golden or not, the newest first. */
 export async function listImages(
   { clients }: Pick<ImageServices, 'clients'>,
   app: string,
   environment: string,
 ): Promise<ImageFacts[]> {
-  const tags = { App: app, Environment: environment, [mark.key]: mark.value };
-  const Filters = Object.entries(tags).map(([name, value]) => ({ Name: `tag:${name}`, Values: [value] }));
+  const Filters = filtersOf(app, environment);
   const found: ImageFacts[] = [];
   // Those that somebody disabled have snapshots that cost as well.
   const asked = { Owners: ['self'], IncludeDisabled: true, MaxResults: 200, Filters };

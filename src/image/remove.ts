@@ -6,7 +6,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import { sentenceOf } from '../action/errors.ts';
 import { isNamed } from '../aws/errors.ts';
-import { type ImageFacts, type ImageServices, mark, toFacts } from './image.ts';
+import { filtersOf, type ImageFacts, type ImageServices, toFacts } from './image.ts';
 import type { Fate, Snapshot } from './retention.ts';
 
 type Ec2 = Pick<ImageServices, 'clients'>;
@@ -54,8 +54,7 @@ export async function listLooseSnapshots(
   app: string,
   environment: string,
 ): Promise<Snapshot[]> {
-  const tags = { App: app, Environment: environment, [mark.key]: mark.value };
-  const Filters = Object.entries(tags).map(([name, value]) => ({ Name: `tag:${name}`, Values: [value] }));
+  const Filters = filtersOf(app, environment);
   const asked = { OwnerIds: ['self'], MaxResults: 1000, Filters };
   const loose: Snapshot[] = [];
   for await (const { Snapshots = [] } of paginateDescribeSnapshots({ client: clients.ec2 }, asked)) {

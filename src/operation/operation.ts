@@ -1,3 +1,4 @@
+import * as z from 'zod/mini';
 import { identityToken, type Job, operationOf } from '../action/job.ts';
 import { mask, say } from '../action/log.ts';
 import { type Bucket, openBucket } from '../aws/bucket.ts';
@@ -89,8 +90,17 @@ export interface Work {
   readonly checks: readonly { readonly path: string }[];
 }
 
-/** Of an operation, what one must know to open its account. */
-export type Account = Pick<Operation, 'region' | 'roleArn' | 'run' | 'attempt' | 'bucket'>;
+/** Of an operation, what one must know to open its account, as main leaves it for post. */
+export const savedAccount = z.object({
+  ...{ region: z.string(), roleArn: z.exactOptional(z.string()), bucket: z.string() },
+  ...{ run: z.string(), attempt: z.number() },
+});
+
+export type Account = z.infer<typeof savedAccount>;
+
+export function accountOf({ region, roleArn, run, attempt, bucket }: Operation): Account {
+  return { region, run, attempt, bucket, ...(roleArn !== undefined && { roleArn }) };
+}
 
 /** Opens the account, with credentials of the operation's role that stay in this process. */
 export function connect(operation: Account): Services {
