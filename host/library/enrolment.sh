@@ -29,7 +29,7 @@ tell_machine() {
   fi
 }
 
-machine_number() { cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true; }
+machine_number() { cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true; } # not every machine has one
 
 remember_machine() {
   [[ -f $state/machine && $(<"$state/machine") == "$(machine_number)" ]] || machine_number | write_whole "$state/machine"
@@ -48,7 +48,7 @@ clockwork() {
 # Also what is only about to start: it waits for us at boot.
 stop_clockwork() {
   local one
-  while IFS= read -r one; do systemctl --no-block stop "$one" 2>/dev/null || true; done < <(clockwork)
+  while IFS= read -r one; do systemctl --no-block stop "$one" 2>/dev/null || true; done < <(clockwork) # few hosts have all of them
 }
 
 start_clockwork() {
@@ -58,7 +58,7 @@ start_clockwork() {
   done < <(clockwork)
 }
 
-# Nothing of the app runs from here on. Users are refused: whoever waited here would wait for a machine that does not come back.
+# Nothing of the app runs from here on; of these units most are not there, and whoever relies on it looks what is still up. Users are refused: whoever waited here would wait for a machine that does not come back.
 stop_everything() {
   systemctl stop "understudy-check@$app.timer" "$app.socket" "$app-pause.service" "$app-probe@*.socket" "$app@*.service" \
     "$app-worker@*.service" "$app-rehearse@*.socket" "$app-rehearse@*.service" 2>/dev/null || true
@@ -93,5 +93,5 @@ new_machine_id() {
   for place in /var/lib/dbus/machine-id /etc/machine-id; do
     [[ ! -f $place || -L $place ]] || printf '%s\n' "${id//-/}" | write_whole "$place" 0444
   done
-  systemctl try-restart systemd-journald.service || true
+  systemctl try-restart systemd-journald.service || true # it may only be about to start, and then reads the new id
 }
