@@ -29,7 +29,8 @@ tell_machine() {
   fi
 }
 
-machine_number() { cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true; } # not every machine has one
+# Not every machine has one.
+machine_number() { cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true; }
 
 remember_machine() {
   [[ -f $state/machine && $(<"$state/machine") == "$(machine_number)" ]] || machine_number | write_whole "$state/machine"
@@ -58,7 +59,8 @@ start_clockwork() {
   done < <(clockwork)
 }
 
-# Nothing of the app runs from here on; of these units most are not there, and whoever relies on it looks what is still up. Users are refused: whoever waited here would wait for a machine that does not come back.
+# Nothing of the app runs from here on; most of these units are not there, and who relies on it looks what is still up. Users are
+# refused: whoever waited here would wait for a machine that does not come back.
 stop_everything() {
   systemctl stop "understudy-check@$app.timer" "$app.socket" "$app-pause.service" "$app-probe@*.socket" "$app@*.service" \
     "$app-worker@*.service" "$app-rehearse@*.socket" "$app-rehearse@*.service" 2>/dev/null || true

@@ -10,6 +10,8 @@ const definition = /^([a-z_]+)\(\) (?:\{.*\}$|[{(][^\n]*\n[\s\S]*?^[})]$)\n?/gm;
  * Leaves out the functions that nothing comes to: a document has 64 KB, and a part of the library is there for more
  * than one operation. A function stays when its name occurs as a word in anything else that stays, so that what is
  * called by a variable stays as well.
+ *
+ * @throws Error where a function does not end in a line of its own, nor in the one that it begins in
  */
 export function link(script: string): string {
   const parts = partsOf(script);
@@ -29,6 +31,10 @@ function partsOf(script: string): Part[] {
   let end = 0;
   for (const found of script.matchAll(definition)) {
     const [text, name = ''] = found;
+    // One that does not end as it must would take those behind it along, and go with them.
+    const swallowed = /\n([a-z_]+)\(\) [{(]/.exec(text)?.[1];
+    if (swallowed !== undefined)
+      throw new Error(`${name} of a host script does not end before ${swallowed}.`);
     parts.push({ text: script.slice(end, found.index) }, { name, text });
     end = found.index + text.length;
   }

@@ -22,6 +22,11 @@ describe('a script without what it never comes to', () => {
     expect(link(script)).toBe(script);
   });
 
+  test('is refused where a function would take the next one along', () => {
+    const script = 'one() { :; } # why\ntwo() {\n  :\n}\ntwo\n';
+    expect(() => link(script)).toThrow('one of a host script does not end before two.');
+  });
+
   test('leaves what stands outside of functions as it is', () => {
     const script = 'words="a\n  b"\ncat <<END\n}\nEND\ndeclare -A read=()\n';
     expect(link(script)).toBe(script);
