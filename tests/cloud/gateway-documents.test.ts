@@ -18,6 +18,7 @@ import {
   ListDocumentVersionsCommand,
   ListTagsForResourceCommand,
   PutParameterCommand,
+  paginateListAssociations,
   SendCommandCommand,
   StartSessionCommand,
   UpdateDocumentCommand,
@@ -228,6 +229,43 @@ describe('documents of stacks', () => {
     });
     await ground.cloudFormation.send(new DeleteStackCommand({ StackName: 'documents' }));
     await expect(get()).rejects.toMatchObject({ name: 'InvalidDocument' });
+  });
+
+  test('are all there, and their associations, of however many stacks that are made at once', async () => {
+    const names = Array.from({ length: 55 }, (_, at) => `many${at}`);
+    const TemplateBody = `
+Parameters: {App: {Type: String}}
+Resources:
+  Deploy:
+    Type: AWS::SSM::Document
+    Properties: {Name: !Sub '\${App}-deploy', DocumentType: Command, DocumentFormat: JSON, Content: ${JSON.stringify(contentOf('true'))}}
+  Nightly:
+    Type: AWS::SSM::Association
+    DependsOn: Deploy
+    Properties:
+      Name: !Sub '\${App}-deploy'
+      AssociationName: !Sub '\${App}-nightly'
+      Targets: [{Key: tag:App, Values: [!Ref App]}]
+      ScheduleExpression: cron(0 2 * * ? *)
+      ApplyOnlyAtCronInterval: true
+`;
+    await Promise.all(
+      names.map((name) =>
+        ground.cloudFormation.send(
+          new CreateStackCommand({
+            ...{ StackName: name, TemplateBody },
+            Parameters: [{ ParameterKey: 'App', ParameterValue: name }],
+          }),
+        ),
+      ),
+    );
+    const found: (string | undefined)[] = [];
+    for await (const { Associations = [] } of paginateListAssociations({ client: ground.ssm }, {}))
+      found.push(...Associations.map(({ AssociationName }) => AssociationName));
+    expect(found.filter((name) => name?.startsWith('many')).toSorted()).toEqual(
+      names.map((name) => `${name}-nightly`).toSorted(),
+    );
+    for (const name of names) await ground.ssm.send(new GetDocumentCommand({ Name: `${name}-deploy` }));
   });
 
   test('a template over 51,200 bytes goes by TemplateURL alone', async () => {

@@ -72,6 +72,10 @@ export class CloudFormation {
   /** Documents that came from stacks. */
   #taken = new Set<string>();
   #associations: readonly StackAssociation[] = [];
+  /** Settled when what was last read of the stacks is taken over. */
+  #taking: Promise<void> = Promise.resolve();
+  /** The reading that comes after it, for all who have changed a stack meanwhile. */
+  #next: Promise<void> | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -219,14 +223,22 @@ export class CloudFormation {
     const sent = ec2.images.toMoto(placeTemplate(form, call.region).toString());
     const answer = await forwardWhole(motoUrl, call, Buffer.from(sent));
     if (answer.status !== 200) return answer;
-    if (changing.includes(call.action)) {
-      await this.#takeDocuments();
-      await this.#takeAssociations(call.region);
-    }
+    if (changing.includes(call.action)) await this.#takeOver(call.region);
     const document = parseXml(ec2.images.fromMoto(answer.body.toString('utf8')));
     this.#addUnknown(document, nameOf(form.get('StackName') ?? ''));
     this.#hostStacks.correct(document);
     return withBody(answer, writeXml(document));
+  }
+
+  /** One after the other: what was read before another stack was made must not be taken for all there is. */
+  #takeOver(region: string): Promise<void> {
+    this.#next ??= this.#taking.then(async () => {
+      this.#next = undefined;
+      await this.#takeDocuments();
+      await this.#takeAssociations(region);
+    });
+    this.#taking = this.#next.catch(() => undefined);
+    return this.#next;
   }
 
   async #takeAssociations(region: string): Promise<void> {
@@ -238,10 +250,8 @@ export class CloudFormation {
 
   async #readStacks(): Promise<ReadStack[]> {
     const { moto } = this.#parts;
-    const listed = elementsNamed(await moto.query('cloudformation', 'DescribeStacks'), 'Stacks');
-    const stacks = listed
-      .flatMap(itemsOf)
-      .filter((stack) => !textAt(stack, 'StackStatus')?.startsWith('DELETE'));
+    const listed = await listStacks(moto);
+    const stacks = listed.filter((stack) => !textAt(stack, 'StackStatus')?.startsWith('DELETE'));
     return Promise.all(
       stacks.map(async (stack) => {
         const name = textAt(stack, 'StackName') ?? '';
@@ -288,8 +298,7 @@ export class CloudFormation {
       moto,
       ssm: { documents },
     } = this.#parts;
-    const listed = await moto.json('AmazonSSM.ListDocuments', { MaxResults: 50 });
-    const all = listed['DocumentIdentifiers'] as ListedDocument[];
+    const all = await listDocuments(moto);
     for (const { Name, Tags = [], TargetType } of all) {
       const found = await moto.json('AmazonSSM.GetDocument', { Name, DocumentVersion: '$LATEST' });
       const content = String(found['Content']);
@@ -306,6 +315,35 @@ export class CloudFormation {
       if (!names.includes(name)) documents.forget(name);
     }
     this.#taken = new Set(names);
+  }
+}
+
+/** All of them, in pages of 50. */
+async function listStacks(moto: Moto): Promise<Element[]> {
+  const all: Element[] = [];
+  for (let token = ''; ; ) {
+    const page = await moto.query(
+      'cloudformation',
+      'DescribeStacks',
+      token === '' ? {} : { NextToken: token },
+    );
+    all.push(...elementsNamed(page, 'Stacks').flatMap(itemsOf));
+    token = elementsNamed(page, 'NextToken')[0]?.text ?? '';
+    if (token === '') return all;
+  }
+}
+
+/** All of them, in pages of 50. */
+async function listDocuments(moto: Moto): Promise<ListedDocument[]> {
+  const all: ListedDocument[] = [];
+  for (let token = ''; ; ) {
+    const page = await moto.json('AmazonSSM.ListDocuments', {
+      MaxResults: 50,
+      ...(token !== '' && { NextToken: token }),
+    });
+    all.push(...(page['DocumentIdentifiers'] as ListedDocument[]));
+    token = String(page['NextToken'] ?? '');
+    if (token === '') return all;
   }
 }
 
