@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import {
   type Command,
@@ -77,6 +78,18 @@ export class Account {
   /** Keys of the backup bucket that begin so, in their order. */
   keys(prefix: string): Promise<string[]> {
     return this.#keys(`${this.#app}-understudy-backups`, prefix);
+  }
+
+  /** The hosts of the app's drills that there are, by their ids. */
+  async drillHosts(): Promise<string[]> {
+    const Filters = [
+      { Name: 'tag:App', Values: [this.#app] },
+      { Name: 'tag:Environment', Values: ['drill'] },
+      { Name: 'instance-state-name', Values: ['pending', 'running', 'stopping', 'stopped'] },
+    ];
+    const ec2 = new EC2Client(operatorClient(this.#cloud));
+    const { Reservations: all = [] } = await ec2.send(new DescribeInstancesCommand({ Filters }));
+    return all.flatMap(({ Instances = [] }) => Instances.flatMap(({ InstanceId }) => InstanceId ?? []));
   }
 
   /** The issues that the GitHub stand-in holds of the repository, the newest first. */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
-import { listHosts } from '../cloud/host.ts';
 import type { Run } from '../runner/runner.ts';
 import { backupsOf, openBackup } from './backups.ts';
 import type { Outcome, Scene } from './scene.ts';
@@ -27,7 +26,6 @@ export const theDrill: Scene = {
   roles: ['chatmrpt'],
   async play({ chatmrpt, say }) {
     await chatmrpt.ensureLive();
-    const before = await hostsOf(chatmrpt);
     await backUp(chatmrpt);
     const key = await backUp(chatmrpt);
     say('up to level 8, on a host of its own');
@@ -44,10 +42,10 @@ export const theDrill: Scene = {
       proven.includes(key.replace(/^backups\/(.+)\/\w+\/([^/]+)/, 'proven/$1/$2')),
       proven.join('\n'),
     );
-    assert.deepEqual(await hostsOf(chatmrpt), before, 'the drill host is still there');
+    assert.deepEqual(await chatmrpt.account.drillHosts(), [], 'the drill host is still there');
     say('and one that is cancelled half-way');
     const cut = await cancelled(chatmrpt);
-    assert.deepEqual(await hostsOf(chatmrpt), before, 'the host of a cancelled drill is still there');
+    assert.deepEqual(await chatmrpt.account.drillHosts(), [], 'the host of a cancelled drill is still there');
     const took = Math.round(drill.rto.ms / 100) / 10;
     const note = `levels 0 to 8; back in ${took} s; a damaged copy was refused; no drill host is left, nor of the one that was cancelled`;
     return seen([run, cut], note);
@@ -91,11 +89,6 @@ export const theBadDay: Scene = {
 const onHost = { level: '8', where: 'drill-host' };
 /** The data is ChatMRPT's of the rehearsal: it may come to the machine of the job. */
 const onRunner = { level: '5', where: 'runner' };
-
-/** The hosts that there are, by their ids. */
-async function hostsOf({ cloud }: Staging): Promise<string[]> {
-  return (await listHosts(cloud)).filter(({ state }) => state !== 'terminated').map(({ id }) => id);
-}
 
 /** A drill that somebody cancels while its host restores. */
 async function cancelled(staging: Staging): Promise<Run> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { Scene } from './scene.ts';
 import type { Staging } from './staging.ts';
 import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
@@ -32,11 +33,18 @@ export const fleet: Scene = {
     const { result, instances } = deployResult(run);
     assert.equal(result, 'reverted');
     const told = new Map(instances.map((one) => [one.instance, `${one.result} (${one.reason})`]));
-    assert.deepEqual(Object.fromEntries(told), {
+    const expected = {
       [healthy.id]: 'reverted (fleet-refused)',
       [broken.id]: 'reverted (migrate-failed)',
       [cutOff.id]: 'refused (offline)',
-    });
+    };
+    const sentences = instances.map(
+      (one) => `${one.instance}: ${one.result} (${one.reason}). ${one.sentence}`,
+    );
+    assert.ok(
+      isDeepStrictEqual(Object.fromEntries(told), expected),
+      `the fleet was told otherwise:\n${sentences.join('\n')}`,
+    );
     const { summary } = jobOf(run, 'deploy');
     for (const [instance, verdict] of told) {
       assert.ok(

@@ -33,7 +33,7 @@ export function jobOf(
 
 /** Asserts how a run ended, and shows the end of its log when it ended otherwise. */
 export function assertConclusion(run: Run, expected: Run['conclusion']): void {
-  assert.equal(run.conclusion, expected, `the run ended as ${run.conclusion}:\n${run.log.slice(-6000)}`);
+  assert.equal(run.conclusion, expected, `the run ended as ${run.conclusion}:\n${run.log.slice(-20_000)}`);
 }
 
 /** The result that the deploy job gave as its output. */

@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { Cloud } from '../../rehearsal/cloud/cloud.ts';
+import { requireRecord } from '../../rehearsal/cloud/record.ts';
 import { type Host, lowerHost, raiseHost } from './ground.ts';
 import { atStart } from './restores.ts';
 
 jest.setTimeout(90_000);
 
+let cloud: Cloud;
 let host: Host;
 let live: string;
 
@@ -12,7 +16,7 @@ const ask =
   "curl --silent --max-time 3 --write-out '%{http_code}' --output /dev/null http://169.254.169.254/latest/meta-data/ || true";
 
 beforeAll(async () => {
-  ({ host } = await raiseHost());
+  ({ cloud, host } = await raiseHost());
   await host.prepare();
   const release = await host.store({
     version: '1',
@@ -66,10 +70,16 @@ describe('the instance metadata', () => {
   });
 
   test('keeps the app from starting while it cannot be closed', async () => {
-    await host.shell('mv /etc/understudy/metadata.nft /root/; systemctl stop understudy-firewall');
+    // Nothing may start the app, or what it requires, while that is being stopped.
+    const starters = 'understudy-check@shop.timer understudy-check@shop.service understudy-firewall-keep';
+    await host.shell(
+      `mv /etc/understudy/metadata.nft /root/; systemctl stop ${starters}; systemctl stop understudy-firewall`,
+    );
     expect(await host.units()).toEqual([]);
     await expect(host.shell(`systemctl start shop@${live}`)).rejects.toThrow('dependency');
-    await host.shell(`mv /root/metadata.nft /etc/understudy/; systemctl start shop@${live}`);
+    await host.shell(
+      `mv /root/metadata.nft /etc/understudy/; systemctl start shop@${live} understudy-check@shop.timer`,
+    );
     expect(await host.health()).toContain('"version": "1"');
   });
 
@@ -87,6 +97,27 @@ describe('the instance metadata', () => {
       '"metadata": "no: ',
     );
   });
+});
+
+test('a metadata service that takes two seconds to answer keeps no release away', async () => {
+  const { programs } = requireRecord(cloud.name);
+  const { pid = 0 } = programs.find(({ name }) => name === 'metadata')?.process ?? {};
+  expect(pid).toBeGreaterThan(0);
+  let over = false;
+  const slow = async (): Promise<void> => {
+    while (!over) {
+      process.kill(pid, 'SIGSTOP');
+      await sleep(2000);
+      process.kill(pid, 'SIGCONT');
+      await sleep(50);
+    }
+  };
+  const slowness = slow();
+  const deployed = await host.deploy({ version: 'slow metadata' });
+  over = true;
+  await slowness;
+  expect(deployed).toMatchObject({ result: 'done', reason: 'deployed' });
+  live = deployed.release;
 });
 
 describe('the network', () => {

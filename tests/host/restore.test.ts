@@ -141,6 +141,32 @@ describe('restoring', () => {
     await stands('kept');
   });
 
+  test('nothing of the app starts between its end and its new data, though somebody waits whom it did not fetch', async () => {
+    const starts = '/run/shop-starts';
+    await host.shell(`install -m 666 /dev/null ${starts}`);
+    await atStart(host, `sqlite3 ${shared}/app.db 'SELECT group_concat(note) FROM notes' >>${starts} 2>&1`);
+    const request = await restores.request(backup);
+    // It hangs, so that its users stay in the queue of the port that systemd holds, and only SIGKILL ends it.
+    await host.shell(
+      `mkdir -p /run/systemd/system/shop@.service.d; printf '[Service]\nTimeoutStopSec=1\n' >/run/systemd/system/shop@.service.d/hung.conf; systemctl daemon-reload
+      systemctl kill --kill-whom=all --signal=STOP shop@${live}.service
+      for one in 1 2 3; do systemd-run --quiet --unit=waiting-$one --property=RemainAfterExit=yes curl --fail --silent --max-time 100 http://127.0.0.1:8080/health; done`,
+    );
+    await host.until("[[ $(ss -Hlt 'sport = :8080' | awk '{print $2}') -ge 3 ]]");
+    const result = await restores.run(request);
+    await host.until(
+      '! systemctl is-active --quiet waiting-1 || [[ $(systemctl show -P SubState waiting-1) == exited ]]',
+    );
+    const waited = await host.shell(
+      'systemctl show --property=Result waiting-1 waiting-2 waiting-3 | sort -u | tr -d "\n"; systemctl stop waiting-1 waiting-2 waiting-3',
+    );
+    await atStart(host, '');
+    expect(result).toMatchObject({ result: 'done', reason: 'restored', release: live });
+    expect((await host.shell(`cat ${starts}; rm ${starts}`)).trim()).toBe('kept');
+    expect(waited).toBe('Result=success');
+    await stands('kept');
+  });
+
   test('is refused while somebody else has a database open, and nothing changes', async () => {
     const before = await notes();
     const holder = onHost(cloud, host.instanceId, [
