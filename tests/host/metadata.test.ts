@@ -113,7 +113,7 @@ test('a metadata service that takes two seconds to answer keeps no release away'
     }
   };
   const slowness = slow();
-  const deployed = await host.deploy({ version: 'slow metadata' });
+  const deployed = await host.deploy({ version: '1', prepare: 'true' });
   over = true;
   await slowness;
   expect(deployed).toMatchObject({ result: 'done', reason: 'deployed' });
