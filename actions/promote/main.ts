@@ -6,13 +6,14 @@ import { reviewBackups } from '../../src/backup/review.ts';
 import { openConfig } from '../../src/config/parse.ts';
 import { holdingLease } from '../../src/operation/hold.ts';
 import { lookAfterLeftover } from '../../src/operation/leftover.ts';
+import { recordingRefusals } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { passGates } from '../../src/promotion/gates.ts';
 import { declaration } from './declaration.ts';
 import { planPromotion } from './plan.ts';
 import { backUp, deploy, lookAgain, makeImage, record, storeHere, watch } from './steps.ts';
 import { tellCandidate, tellPlan, tellSteps, wasPromoted } from './telling.ts';
-import { inScratch, openWorkplace, recordingRefusals } from './workplace.ts';
+import { inScratch, openWorkplace } from './workplace.ts';
 
 /** Promotes the release of a tag, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -36,8 +37,10 @@ async function promote(report: Report, signal: AbortSignal): Promise<Result> {
 
   return inScratch(async (archive) => {
     const place = await openWorkplace(inputs, { plan, job, archive, report, signal });
-    const candidate = await recordingRefusals(place, () =>
-      passGates(place.ground, (seen) => place.evidence.push(seen)),
+    const { goal, planned } = place.ground;
+    const candidate = await recordingRefusals(
+      { ...goal, job, signal, planned, started: report.started },
+      () => passGates(place.ground, (seen) => place.evidence.push(seen)),
     );
     tellCandidate(place, candidate);
     if (plan.planned) return tellSteps(place, candidate);

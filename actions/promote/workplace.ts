@@ -10,7 +10,6 @@ import { type GitHub, openGitHub, readExcerpts } from '../../src/github/github.t
 import { openReleases, type Releases } from '../../src/github/releases.ts';
 import { openTags } from '../../src/github/tags.ts';
 import { connect } from '../../src/operation/operation.ts';
-import { recordError } from '../../src/operation/record.ts';
 import type { Report } from '../../src/operation/report.ts';
 import type { Ground } from '../../src/promotion/gate.ts';
 import type { Evidence } from '../../src/promotion/gates.ts';
@@ -75,18 +74,5 @@ export async function inScratch<Value>(work: (archive: string) => Promise<Value>
     return await work(join(folder, 'release.tar.gz'));
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/** Writes into the ledger what the gates refused, before any lease; of a plan nothing is written. */
-export async function recordingRefusals<Value>(
-  { plan, job, ground, report: { started } }: Workplace,
-  gates: () => Promise<Value>,
-): Promise<Value> {
-  try {
-    return await gates();
-  } catch (error) {
-    if (!plan.planned && !ground.signal.aborted) await recordError({ ...ground.goal, job, started }, error);
-    throw error;
   }
 }

@@ -9,12 +9,14 @@ import { openGitHub, readExcerpts } from '../../src/github/github.ts';
 import { holdingLease } from '../../src/operation/hold.ts';
 import { lookAfterLeftover, type Review } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
+import { recordingRefusals } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { wayToBackup } from './data.ts';
 import { declaration } from './declaration.ts';
+import type { End, Way } from './hosts.ts';
 import { planRollback } from './plan.ts';
 import { wayToRelease } from './release.ts';
-import { requireBuckets, tellPlan } from './steps.ts';
+import { requireBuckets, type Stage, tellPlan } from './steps.ts';
 
 /** Takes an environment back, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -45,10 +47,16 @@ async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
   await phase('Look at the buckets', () => requireBuckets(services, plan));
   const backups = openBucket(services.clients, plan.backups);
   const stage = { plan, services, backups, job, excerpts, report };
-  const way = await ('release' in plan.wish
-    ? wayToRelease(stage, plan.wish.release, signal)
-    : wayToBackup(stage, plan.wish.backup, signal));
+  const looking = { services, operation, job, signal, planned: plan.dry, started: report.started };
+  const way = await recordingRefusals(looking, () => findWay(stage, signal));
   if ('ended' in way) return way.ended;
   const { result } = await holdingLease({ ...way, services, operation, job, github, signal }, way.go);
   return result;
+}
+
+function findWay(stage: Stage, signal: AbortSignal): Promise<Way | End> {
+  const { wish } = stage.plan;
+  return 'release' in wish
+    ? wayToRelease(stage, wish.release, signal)
+    : wayToBackup(stage, wish.backup, signal);
 }

@@ -99,6 +99,23 @@ export async function recordError(
   }
 }
 
+interface Looking extends Ended {
+  /** Whether nothing at all may be written: a plan. */
+  readonly planned: boolean;
+  /** Fires when the job is cancelled. */
+  readonly signal: AbortSignal;
+}
+
+/** Does what comes before any lease, and writes into the ledger what it refused; of a plan nothing is written. */
+export async function recordingRefusals<Value>(looking: Looking, look: () => Promise<Value>): Promise<Value> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!looking.planned && !looking.signal.aborted) await recordError(looking, error);
+    throw error;
+  }
+}
+
 /** What each step took, in seconds, on the host that took longest for it. */
 function slowestOf(instances: readonly Told[]): Record<string, number> {
   const slowest: Record<string, number> = {};

@@ -96,6 +96,15 @@ const callsSince = (count: number): RecordedCall[] =>
     .filter(({ principal }) => principal === 'role/kiosk-staging-rollback');
 const callsSoFar = (): number => readCalls(join(cloud.state, 'calls.jsonl')).length;
 
+/** The newest entry of the ledger, which is of this very step. */
+async function lastInLedger({ outputs }: Step): Promise<Record<string, unknown> | undefined> {
+  const entries = (await kiosk.account.objects()).filter(({ key }) =>
+    key.startsWith('kiosk-understudy/ledger/kiosk/staging/'),
+  );
+  const entry = JSON.parse(entries.toSorted((a, b) => a.key.localeCompare(b.key)).at(-1)?.text ?? '{}');
+  return entry.operation === outputs['operation'] ? entry : undefined;
+}
+
 describe('the button: data', () => {
   beforeEach(() => sql("DELETE FROM visits; INSERT INTO visits VALUES ('mallory')"));
 
@@ -170,7 +179,11 @@ describe('the button: data', () => {
     const step = await press({ what: 'data', ...inputs });
     expect([step.code, ...verdictOf(step)]).toEqual([1, 'refused', reason]);
     expect(toldBy(step).sentence).toMatch(sentence);
-    expect(callsSince(before).filter(({ action }) => /^(Put|Send)/.test(action))).toEqual([]);
+    const wrote = callsSince(before).filter(({ action }) => /^(Put|Send)/.test(action));
+    // What its own input refused has no environment yet in whose ledger it could stand.
+    const recorded = reason === 'bad-input' ? [] : [expect.stringContaining('/ledger/kiosk/staging/')];
+    expect(wrote.map(({ resource }) => resource)).toEqual(recorded);
+    if (reason !== 'bad-input') expect(await lastInLedger(step)).toMatchObject({ result: 'refused', reason });
   });
 });
 
@@ -220,6 +233,7 @@ describe('the button: release', () => {
     expect(toldBy(refused).sentence).toMatch(
       /By data: restore \S+ would come along\. Lost with it: .+; the backup holds 3 rows, and there are 1 now/,
     );
+    expect(await lastInLedger(refused)).toMatchObject({ result: 'refused', reason: 'data-changed' });
     expect(await kiosk.host.liveRelease()).toBe(second);
     const both = await press({ what: 'release', to: first, data: 'restore' });
     expect([both.code, ...verdictOf(both)]).toEqual([0, 'done', 'restored']);
