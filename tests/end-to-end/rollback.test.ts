@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { clearFaults } from '../../rehearsal/cloud/fault.ts';
@@ -241,27 +240,64 @@ describe('the button: release', () => {
     expect(await sql("SELECT count(*) FROM sqlite_master WHERE name = 'extra'")).toBe('0');
   });
 
-  test('whose runner dies is finished by its host; neither its re-run nor another press goes further', async () => {
-    await press({ what: 'release', to: second });
-    const started = await job.start('rollback', inputsOf({ what: 'release', to: first }), envOf());
-    const ended = started.ended.then(() => 'ended');
-    while (!started.log().includes('sent kiosk-rollback'))
-      expect(await Promise.race([ended, sleep(20)])).not.toBe('ended');
-    started.kill('SIGKILL');
-    await started.ended;
-    await kiosk.host.until(`[[ $(readlink /srv/kiosk/current) == *${first} ]]`);
-    await kiosk.host.until(
-      '! systemctl --quiet is-active "understudy-kiosk-*-rollback-release-staging.service"',
-    );
-    expect(await kiosk.account.lease()).toBe('held');
+  /** Presses as a runner does that dies when it is about to say some words. */
+  async function dyingAt(words: string, inputs: Record<string, string>): Promise<void> {
+    const preload = join(import.meta.dirname, 'faults/preload.ts');
+    const env = { ...envOf(), NODE_OPTIONS: `--import=${preload}`, DIE_AT: words };
+    const { code } = await job.run('rollback', inputsOf({ what: 'release', ...inputs }), env);
+    expect(code).toBe(-1);
     await attemptEnded();
-    const rerun = await press({ what: 'release' }, 2);
-    expect(verdictOf(rerun)).toEqual(['unchanged', 'already-ended']);
-    expect(rerun.log).toContain('taking the lease over from');
-    expect(await kiosk.account.lease()).toBe('released');
-    expect(verdictOf(await press({ what: 'release' }))).toEqual(['refused', 'no-such-release']);
+  }
+
+  /** How often a host was asked to make a release live in the last run. */
+  const timesAsked = async (): Promise<number> => {
+    const folders = `ls -d /var/lib/understudy/kiosk/operations/*-${runs}-*-rollback-release-staging 2>/dev/null`;
+    return Number(await kiosk.host.ask('bash', '-c', `${folders} | wc -l`));
+  };
+
+  const beforeSending = [
+    ...['::group::Look at the buckets', '::group::Find the instances', '::group::Ask the instances'],
+    ...['::group::Choose the release', 'the lease of staging is ours', '::group::Go back'],
+  ];
+
+  test('whose runner dies before anything is sent, at each step, changes nothing, and its re-run goes back', async () => {
+    await press({ what: 'release', to: second });
+    for (const words of beforeSending) {
+      await dyingAt(words, { to: first });
+      expect(await kiosk.host.liveRelease()).toBe(second);
+    }
+    expect(await timesAsked()).toBe(0);
+    const rerun = await press({ what: 'release', to: first }, 2);
+    expect(verdictOf(rerun)).toEqual(['done', 'rolled-back']);
+    expect(await timesAsked()).toBe(1);
     expect(await kiosk.host.liveRelease()).toBe(first);
+    expect(await kiosk.account.lease()).toBe('released');
   });
+
+  test.each([
+    ['was sent', 'sent kiosk-rollback'],
+    ['was done', '::group::Judge'],
+    ['was judged', '::group::Record'],
+  ])(
+    'whose runner dies when it %s is finished by its host; neither its re-run nor another press goes further',
+    async (_, words) => {
+      await press({ what: 'release', to: second });
+      await dyingAt(words, { to: first });
+      await kiosk.host.until(`[[ $(readlink /srv/kiosk/current) == *${first} ]]`);
+      await kiosk.host.until(
+        '! systemctl --quiet is-active "understudy-kiosk-*-rollback-release-staging.service"',
+      );
+      expect(await kiosk.account.lease()).toBe('held');
+      const rerun = await press({ what: 'release' }, 2);
+      expect(verdictOf(rerun)).toEqual(['unchanged', 'already-ended']);
+      expect(rerun.log).toContain('taking the lease over from');
+      expect(await lastInLedger(rerun)).toMatchObject({ result: 'unchanged', reason: 'already-ended' });
+      expect(await timesAsked()).toBe(1);
+      expect(await kiosk.account.lease()).toBe('released');
+      expect(verdictOf(await press({ what: 'release' }))).toEqual(['refused', 'no-such-release']);
+      expect(await kiosk.host.liveRelease()).toBe(first);
+    },
+  );
 
   test('fetches a release again that the host keeps no more', async () => {
     const gone = (await kiosk.host.liveRelease()) === first ? second : first;
