@@ -7,7 +7,7 @@
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LC_ALL=C AWS_PAGER='' AWS_MAX_ATTEMPTS=4
 # The CLI asks the metadata for credentials once, and waits a second: on a busy host that is too little.
-export AWS_METADATA_SERVICE_TIMEOUT=5 AWS_METADATA_SERVICE_NUM_ATTEMPTS=4
+export AWS_METADATA_SERVICE_TIMEOUT=5 AWS_METADATA_SERVICE_NUM_ATTEMPTS=2
 umask 077
 cd /
 
