@@ -29,8 +29,9 @@ tell_machine() {
   fi
 }
 
-# Not every machine has one.
-machine_number() { cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true; }
+machine_number() {
+  cat "${UNDERSTUDY_BOARD:-/sys/class/dmi/id}/product_uuid" 2>/dev/null || true # not every machine has one
+}
 
 remember_machine() {
   [[ -f $state/machine && $(<"$state/machine") == "$(machine_number)" ]] || machine_number | write_whole "$state/machine"

@@ -178,12 +178,12 @@ ask() {
     ($status | tonumber? // 0) as $status
     | ($type | split(";")[0] // "" | ascii_downcase | gsub("\\s"; "")) as $media
     | ($check.type // "" | ascii_downcase) as $promised
+    | ([if $status != ($check.status // 200) then "status is \($status), not \($check.status // 200)" else empty end,
+        if $promised != "" and $media != $promised then "content type is \(if $media == "" then "missing" else $media end), not \($promised)" else empty end]
+        | join(" and ")) as $unlike
     | (if $code == "28" then "no answer within \($check.timeout_ms // 5000) ms"
        elif $status == 0 then "no answer (curl ended with \($code))"
-       elif $status != ($check.status // 200) or ($promised != "" and $media != $promised) then [
-         if $status != ($check.status // 200) then "status is \($status), not \($check.status // 200)" else empty end,
-         if $promised != "" and $media != $promised then "content type is \(if $media == "" then "missing" else $media end), not \($promised)" else empty end]
-         | join(" and ")
+       elif $unlike != "" then $unlike
        elif $check.json == null then ""
        else ($body | try fromjson catch "not JSON") as $json
          | if $json | holds($check.json) then "" else "JSON is not as promised: \($check.json | tojson)" end
