@@ -1,5 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateTagsCommand, DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import {
+  CreateTagsCommand,
+  DescribeInstancesCommand,
+  EC2Client,
+  type InstanceStateName,
+} from '@aws-sdk/client-ec2';
 import { GetCommandInvocationCommand, SendCommandCommand, SSMClient } from '@aws-sdk/client-ssm';
 import type { Config } from '../../src/config/config.ts';
 import { findEnvironment } from '../../src/config/parse.ts';
@@ -19,15 +24,22 @@ export async function ensureHosts(cloud: Cloud, place: Place, wanted = 1): Promi
   return ids;
 }
 
-const tagsOf = ({ app, environment }: Place) => ({ App: app, Environment: environment });
+type Tagged = Pick<Place, 'app' | 'environment'>;
 
-async function taggedInstances(cloud: Cloud, place: Place): Promise<string[]> {
-  const tags = Object.entries(tagsOf(place)).map(([name, value]) => ({
+const tagsOf = ({ app, environment }: Tagged) => ({ App: app, Environment: environment });
+
+/** The ids of those that carry an environment's tags and are in one of the states. */
+export async function taggedInstances(
+  cloud: Cloud,
+  tagged: Tagged,
+  states: readonly InstanceStateName[] = ['running'],
+): Promise<string[]> {
+  const tags = Object.entries(tagsOf(tagged)).map(([name, value]) => ({
     Name: `tag:${name}`,
     Values: [value],
   }));
-  const running = { Name: 'instance-state-name', Values: ['running'] };
-  const asked = new DescribeInstancesCommand({ Filters: [...tags, running] });
+  const inState = { Name: 'instance-state-name', Values: [...states] };
+  const asked = new DescribeInstancesCommand({ Filters: [...tags, inState] });
   const { Reservations: all = [] } = await new EC2Client(operatorClient(cloud)).send(asked);
   return all.flatMap(({ Instances = [] }) => Instances.flatMap(({ InstanceId }) => InstanceId ?? []));
 }

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { DescribeInstancesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import {
   type Command,
@@ -11,6 +10,7 @@ import {
   SSMClient,
 } from '@aws-sdk/client-ssm';
 import { type Cloud, operatorClient } from '../cloud/cloud.ts';
+import { taggedInstances } from '../cloud/enrol.ts';
 import { type RecordedCall, readCalls } from '../gateway/record.ts';
 import type { Run } from '../runner/runner.ts';
 
@@ -81,15 +81,9 @@ export class Account {
   }
 
   /** The hosts of the app's drills that there are, by their ids. */
-  async drillHosts(): Promise<string[]> {
-    const Filters = [
-      { Name: 'tag:App', Values: [this.#app] },
-      { Name: 'tag:Environment', Values: ['drill'] },
-      { Name: 'instance-state-name', Values: ['pending', 'running', 'stopping', 'stopped'] },
-    ];
-    const ec2 = new EC2Client(operatorClient(this.#cloud));
-    const { Reservations: all = [] } = await ec2.send(new DescribeInstancesCommand({ Filters }));
-    return all.flatMap(({ Instances = [] }) => Instances.flatMap(({ InstanceId }) => InstanceId ?? []));
+  drillHosts(): Promise<string[]> {
+    const drill = { app: this.#app, environment: 'drill' };
+    return taggedInstances(this.#cloud, drill, ['pending', 'running', 'stopping', 'stopped']);
   }
 
   /** The issues that the GitHub stand-in holds of the repository, the newest first. */

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { isDeepStrictEqual } from 'node:util';
 import type { Scene } from './scene.ts';
 import type { Staging } from './staging.ts';
 import { assertConclusion, deployResult, jobOf, outcomeOf } from './verdict.ts';
@@ -41,8 +40,9 @@ export const fleet: Scene = {
     const sentences = instances.map(
       (one) => `${one.instance}: ${one.result} (${one.reason}). ${one.sentence}`,
     );
-    assert.ok(
-      isDeepStrictEqual(Object.fromEntries(told), expected),
+    assert.deepEqual(
+      Object.fromEntries(told),
+      expected,
       `the fleet was told otherwise:\n${sentences.join('\n')}`,
     );
     const { summary } = jobOf(run, 'deploy');

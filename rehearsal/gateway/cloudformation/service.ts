@@ -318,32 +318,33 @@ export class CloudFormation {
   }
 }
 
-/** All of them, in pages of 50. */
-async function listStacks(moto: Moto): Promise<Element[]> {
-  const all: Element[] = [];
-  for (let token = ''; ; ) {
-    const page = await moto.query(
-      'cloudformation',
-      'DescribeStacks',
-      token === '' ? {} : { NextToken: token },
-    );
-    all.push(...elementsNamed(page, 'Stacks').flatMap(itemsOf));
-    token = elementsNamed(page, 'NextToken')[0]?.text ?? '';
-    if (token === '') return all;
-  }
+/** All stacks. */
+function listStacks(moto: Moto): Promise<Element[]> {
+  return readPages(async (token) => {
+    const page = await moto.query('cloudformation', 'DescribeStacks', token);
+    const next = elementsNamed(page, 'NextToken')[0]?.text;
+    return { items: elementsNamed(page, 'Stacks').flatMap(itemsOf), next };
+  });
 }
 
-/** All of them, in pages of 50. */
-async function listDocuments(moto: Moto): Promise<ListedDocument[]> {
-  const all: ListedDocument[] = [];
-  for (let token = ''; ; ) {
-    const page = await moto.json('AmazonSSM.ListDocuments', {
-      MaxResults: 50,
-      ...(token !== '' && { NextToken: token }),
-    });
-    all.push(...(page['DocumentIdentifiers'] as ListedDocument[]));
-    token = String(page['NextToken'] ?? '');
-    if (token === '') return all;
+/** All documents. */
+function listDocuments(moto: Moto): Promise<ListedDocument[]> {
+  return readPages(async (token) => {
+    const page = await moto.json('AmazonSSM.ListDocuments', { MaxResults: 50, ...token });
+    return { items: page['DocumentIdentifiers'] as ListedDocument[], next: page['NextToken'] };
+  });
+}
+
+/** What moto lists in pages of 50, whole. */
+async function readPages<Item>(
+  read: (token: { NextToken?: string }) => Promise<{ items: readonly Item[]; next: unknown }>,
+): Promise<Item[]> {
+  const all: Item[] = [];
+  for (let token = {}; ; ) {
+    const { items, next } = await read(token);
+    all.push(...items);
+    if (typeof next !== 'string' || next === '') return all;
+    token = { NextToken: next };
   }
 }
 
