@@ -113,8 +113,9 @@ test('a metadata service that takes two seconds to answer keeps no release away'
     }
   };
   const slowness = slow();
-  const deployed = await host.deploy({ version: '1', prepare: 'true' });
-  over = true;
+  const deployed = await host.deploy({ version: '1', prepare: 'true' }).finally(() => {
+    over = true;
+  });
   await slowness;
   expect(deployed).toMatchObject({ result: 'done', reason: 'deployed' });
   live = deployed.release;

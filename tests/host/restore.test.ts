@@ -155,7 +155,7 @@ describe('restoring', () => {
     await host.until("[[ $(ss -Hlt 'sport = :8080' | awk '{print $2}') -ge 3 ]]");
     const result = await restores.run(request);
     await host.until(
-      '! systemctl is-active --quiet waiting-1 || [[ $(systemctl show -P SubState waiting-1) == exited ]]',
+      '! systemctl show --property=SubState waiting-1 waiting-2 waiting-3 | grep --quiet running',
     );
     const waited = await host.shell(
       'systemctl show --property=Result waiting-1 waiting-2 waiting-3 | sort -u | tr -d "\n"; systemctl stop waiting-1 waiting-2 waiting-3',
