@@ -47,10 +47,10 @@ async function promote(report: Report, signal: AbortSignal): Promise<Result> {
     const before = await wasPromoted(place, candidate);
     if (before) return before;
 
-    const { release, checks, state } = candidate;
+    const { release, checks, known, state } = candidate;
     const work = { ...place.ground.goal, instances: state.instances, checks, release };
     const { result } = await holdingLease({ ...work, ...place }, async (held) => {
-      const stage = { ...place, work, held };
+      const stage = { ...place, work, held, known };
       const { live, there } = await phase('Look once more', () => lookAgain(stage));
       const judged = there ?? (await bring({ ...stage, live }));
       const watched = await watch({ ...stage, live }, judged);

@@ -27,6 +27,8 @@ import type { Workplace } from './workplace.ts';
 /** What the steps under the lease work with. */
 interface Stage extends Workplace {
   readonly work: Work & { readonly release: BuiltRelease };
+  /** Whether the goal's bucket knew this release when the gates asked. */
+  readonly known: boolean;
   readonly held: Held;
 }
 
@@ -103,6 +105,9 @@ export async function backUp(stage: Goal): Promise<Judged | undefined> {
   return { ...judged, result: { ...judged.result, sentence } };
 }
 
+/** No image is made sooner. */
+const imageMs = 2_000;
+
 /** Makes an image of what is there: the way back for the whole machine. Of a fleet, of its first instance. */
 export async function makeImage(stage: Goal): Promise<void> {
   const { work, held, live, report } = stage;
@@ -112,10 +117,11 @@ export async function makeImage(stage: Goal): Promise<void> {
   const before = live.live.find((one) => one.instance === instance)?.release.slice(0, 12);
   held.requireTime();
   const made = await timed(stage, 'make-image', async () => {
-    const { id: image } = await ensureImage(services, {
+    const { id: image, state } = await ensureImage(services, {
       ...{ app, environment, instance, name: nameImage(app, environment, run), operation: id },
       ...{ reboot: false, extraTags: { ...(before && { Release: before }) } },
     });
+    if (state === 'pending') await services.sleep(imageMs, held.signal);
     return awaitImage(services, image, undefined, held.signal);
   });
   report.facts.push(['Image', code(made.id)]);
@@ -124,11 +130,13 @@ export async function makeImage(stage: Goal): Promise<void> {
 
 /** Stores the release where the hosts of the goal read it. */
 export async function storeHere(stage: Stage): Promise<void> {
-  const { work, held } = stage;
+  const { work, held, known } = stage;
   const { services, operation, release } = work;
   held.requireTime();
+  const { app, environment } = operation;
+  const first = known ? release.id : undefined;
   const stored = await timed(stage, 'store-release', () =>
-    storeRelease(services.bucket, operation.app, operation.environment, release),
+    storeRelease(services.bucket, app, environment, release, async () => first),
   );
   if (stored.id === release.id) return;
   throw new OperationError({
@@ -195,7 +203,15 @@ async function degrade(
   const order = orderOf(stage);
   return phase('Take back', async () => {
     const live = await findBefore(stage);
-    return takeBack(work, judged, { live, order, cause: { reason: 'degraded', why } }, report, held);
+    // Users meet it: from here on somebody waits for each second.
+    const { pace: _, ...services } = work.services;
+    return takeBack(
+      { ...work, services },
+      judged,
+      { live, order, cause: { reason: 'degraded', why } },
+      report,
+      held,
+    );
   });
 }
 

@@ -6,6 +6,7 @@ import type { Job } from '../../src/action/job.ts';
 import { phase } from '../../src/action/log.ts';
 import { openBucket } from '../../src/aws/bucket.ts';
 import { requireBucket } from '../../src/aws/require-bucket.ts';
+import type { Pace } from '../../src/command/follow.ts';
 import { type GitHub, openGitHub, readExcerpts } from '../../src/github/github.ts';
 import { openReleases, type Releases } from '../../src/github/releases.ts';
 import { openTags } from '../../src/github/tags.ts';
@@ -36,6 +37,9 @@ export interface Workplace extends Omit<Opening, 'archive'> {
   readonly spent: Record<string, number>;
 }
 
+/** A promotion takes minutes, of which nobody waits for a second: it asks seldom, and stays far from SSM's limits. */
+const pace: Pace = { first: 2000, growth: 2, longest: 15_000 };
+
 type Inputs = InputsOf<typeof declaration.inputs>;
 
 /** Opens both accounts and GitHub, and sees that the buckets are there and closed. */
@@ -44,7 +48,10 @@ export async function openWorkplace(
   { plan, job, archive, report, signal }: Opening,
 ): Promise<Workplace> {
   const { operation, origin, backups, environment } = plan;
-  const [goalServices, originServices] = [connect(operation), connect(origin)];
+  const [goalServices, originServices] = [
+    { ...connect(operation), pace },
+    { ...connect(origin), pace },
+  ];
   const asking = { ...job, token: inputs['github-token'] };
   const github = openGitHub(asking);
   const excerpts = await readExcerpts(inputs.excerpts, github);

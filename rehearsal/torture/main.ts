@@ -1,10 +1,11 @@
 /**
  * Plays every fault at every line of a deploy's journal, by pause and by overlap, and writes docs/torture.md.
  *
- *     npm run torture                   that, then every call of a deploy that may go wrong, then backups and restores
+ *     npm run torture                   that, then every call of a deploy that may go wrong, backups and restores, promotions
  *     npm run torture -- FAULT…         only rows that hold one of these words, such as 'reboot, at copy'; the other rows stay as they were
  *     npm run torture -- calls          only the calls: see calls.ts
  *     npm run torture -- backup FAULT…  only backups, or those rows of them; `restore` likewise: see data/main.ts
+ *     npm run torture -- promotion ROW… only promotions, or those rows of them: see promotions.ts
  */
 import { type Cloud, startCloud } from '../cloud/cloud.ts';
 import { untilStopped } from '../ground/stop.ts';
@@ -13,6 +14,7 @@ import { operations } from './data/journal.ts';
 import { tortureData } from './data/main.ts';
 import { type Manner, nameOf } from './journal.ts';
 import { faults, type Place, placesOf } from './matrix.ts';
+import { torturePromotions } from './promotions.ts';
 import { playToTheEnd } from './session.ts';
 import { writeTable } from './table.ts';
 import { play, type Row, raiseStage, replace, type Stage } from './trial.ts';
@@ -94,11 +96,14 @@ const meant = operations.filter((operation) => operation === first);
 const parts: readonly (() => Promise<boolean>)[] =
   meant.length > 0
     ? [() => tortureData(meant, words.slice(1), stop, stopped)]
-    : [
-        ...(first === 'calls' ? [] : [tortureHosts]),
-        ...(words.length === 0 || first === 'calls' ? [() => tortureCalls(stop, stopped)] : []),
-        ...(words.length === 0 ? [() => tortureData(operations, [], stop, stopped)] : []),
-      ];
+    : first === 'promotion'
+      ? [() => torturePromotions(words.slice(1), stop, stopped)]
+      : [
+          ...(first === 'calls' ? [] : [tortureHosts]),
+          ...(words.length === 0 || first === 'calls' ? [() => tortureCalls(stop, stopped)] : []),
+          ...(words.length === 0 ? [() => tortureData(operations, [], stop, stopped)] : []),
+          ...(words.length === 0 ? [() => torturePromotions([], stop, stopped)] : []),
+        ];
 let holds = true;
 for (const part of parts) holds = !stop.aborted && (await part()) && holds;
 // The load generator may still hold a pipe after an interruption.

@@ -11,12 +11,14 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { callTimeoutMs } from './clients.ts';
-import { isConflict, isNotFound, isPreconditionFailed, isThrottled, isUnclear } from './errors.ts';
+import { isConflict, isNamed, isNotFound, isPreconditionFailed, isThrottled, isUnclear } from './errors.ts';
 import { type Clock, sleep as realSleep, type Sleep } from './time.ts';
 
 export interface StoredObject {
   readonly bytes: Buffer;
   readonly etag: string;
+  /** ms since the epoch, by S3's clock. */
+  readonly lastModified: number;
 }
 
 /** A file to be stored as it is; S3 refuses it when its bytes are not those of the digest. */
@@ -89,9 +91,11 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
     now: s3Now,
     async read(key) {
       try {
-        const { Body, ETag } = await s3.send(new GetObjectCommand({ Bucket: name, Key: key }));
+        const object = await s3.send(new GetObjectCommand({ Bucket: name, Key: key }));
+        const { Body, ETag, LastModified } = object;
         if (!Body || !ETag) throw new Error(`S3 gave no body of ${key}.`);
-        return { bytes: Buffer.from(await Body.transformToByteArray()), etag: ETag };
+        const bytes = Buffer.from(await Body.transformToByteArray());
+        return { bytes, etag: ETag, lastModified: LastModified?.getTime() ?? 0 };
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
@@ -99,20 +103,13 @@ export function openBucket({ s3, s3Now }: BucketAccess, name: string, sleep: Sle
     },
     async open(key) {
       try {
-        const { ContentLength: size = 0, ETag } = await s3.send(
-          new HeadObjectCommand({ Bucket: name, Key: key }),
-        );
-        const object = { Bucket: name, Key: key, IfMatch: ETag };
-        return Readable.from(
-          readParts(size, async (Range) => {
-            const { Body } = await s3.send(new GetObjectCommand({ ...object, Range }));
-            if (!Body) throw new Error(`S3 gave no body of ${key}.`);
-            return Body.transformToByteArray();
-          }),
-          { objectMode: false, highWaterMark: partBytes },
-        );
+        return Readable.from(await readParts({ s3, bucket: name, key }), {
+          ...{ objectMode: false, highWaterMark: partBytes },
+        });
       } catch (error) {
         if (isNotFound(error)) return undefined;
+        // An empty object has no first byte.
+        if (isNamed(error, 'InvalidRange')) return Readable.from([]);
         throw error;
       }
     },
@@ -213,18 +210,54 @@ const partBytes = 8 * 1024 * 1024;
 /** As many lie in memory at most. */
 const partsAhead = 3;
 
-/** An object in its parts, of which some are fetched ahead: S3 gives several connections more than one. */
-async function* readParts(
-  size: number,
-  fetchPart: (range: string) => Promise<Uint8Array>,
+interface Place {
+  readonly s3: S3Client;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/**
+ * An object in its parts, of which some are fetched ahead: S3 gives several connections more than one. The first part tells
+ * how large the whole is; the others are of the same object as it, or fail.
+ */
+async function readParts(place: Place): Promise<AsyncGenerator<Uint8Array>> {
+  const first = await readPart(place, 0);
+  return followParts(first.bytes, first.whole, (start) => readPart(place, start, first.etag));
+}
+
+async function readPart(
+  { s3, bucket: Bucket, key: Key }: Place,
+  start: number,
+  IfMatch?: string,
+): Promise<{ bytes: Uint8Array; whole: number; etag: string | undefined }> {
+  const Range = `bytes=${start}-${start + partBytes - 1}`;
+  const part = await s3.send(new GetObjectCommand({ Bucket, Key, Range, ...(IfMatch && { IfMatch }) }));
+  if (!part.Body) throw new Error(`S3 gave no body of ${Key}.`);
+  const bytes = await part.Body.transformToByteArray();
+  // Told of a part, such as "bytes 0-8388607/9000000".
+  const whole = Number(part.ContentRange?.split('/').at(-1) ?? bytes.length);
+  return { bytes, whole, etag: part.ETag };
+}
+
+async function* followParts(
+  first: Uint8Array,
+  whole: number,
+  read: (start: number) => Promise<{ bytes: Uint8Array }>,
 ): AsyncGenerator<Uint8Array> {
-  const ahead: Promise<Uint8Array>[] = [];
-  for (let start = 0; start < size; start += partBytes) {
-    const part = fetchPart(`bytes=${start}-${Math.min(start + partBytes, size) - 1}`);
-    // Met where it is read; nobody reads it after the failure of one before it.
-    part.catch(() => undefined);
-    ahead.push(part);
-    if (ahead.length === partsAhead) yield* await Promise.all(ahead.splice(0, 1));
+  const ahead: Promise<{ bytes: Uint8Array }>[] = [];
+  let start = first.length;
+  const fetchAhead = (): void => {
+    for (; start < whole && ahead.length < partsAhead; start += partBytes) {
+      const part = read(start);
+      // Met where it is read; nobody reads it after the failure of one before it.
+      part.catch(() => undefined);
+      ahead.push(part);
+    }
+  };
+  fetchAhead();
+  yield first;
+  for (let part = ahead.shift(); part; part = ahead.shift()) {
+    fetchAhead();
+    yield (await part).bytes;
   }
-  for (const part of ahead) yield await part;
 }

@@ -41,15 +41,15 @@ export async function confirmBackup(
 
 /** Reads the manifest of a backup, and sees that it is what it should be where it lies; its objects are not looked at. */
 export async function readCommitted(
-  bucket: Pick<Bucket, 'name' | 'read' | 'describe'>,
+  bucket: Pick<Bucket, 'name' | 'read'>,
   key: string,
   owner: Omit<Owner, 'instance'> & Partial<Owner>,
 ): Promise<Confirmation> {
   const place = placeOf(key);
   const foreign = place ? ownerProblem(key, place, owner) : `${key} is no place for a manifest.`;
   if (!place || foreign) return bad(foreign ?? '');
-  const [stored, described] = await Promise.all([bucket.read(key), bucket.describe(key)]);
-  if (!stored || !described) return bad(`There is no ${key} in ${bucket.name}.`);
+  const stored = await bucket.read(key);
+  if (!stored) return bad(`There is no ${key} in ${bucket.name}.`);
   let manifest: Manifest;
   try {
     manifest = parseManifest(stored.bytes.toString('utf8'));
@@ -64,8 +64,8 @@ export async function readCommitted(
     (manifest.tier === place.tier
       ? undefined
       : `The manifest of tier ${manifest.tier} lies in ${place.tier}.`) ??
-    clockProblem(manifest, described.lastModified);
-  return problem ? bad(problem) : { confirmed: true, key, manifest, committed: described.lastModified };
+    clockProblem(manifest, stored.lastModified);
+  return problem ? bad(problem) : { confirmed: true, key, manifest, committed: stored.lastModified };
 }
 
 const bad = (problem: string): Confirmation => ({ confirmed: false, problem });

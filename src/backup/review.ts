@@ -17,10 +17,12 @@ export async function reviewBackups(
   { clients }: Pick<Services, 'clients'>,
   operation: Operation,
   told: readonly Told[],
+  /** Whether what is told of a backup compares it with others. */
+  beside: 'others' | 'alone' = 'others',
 ): Promise<readonly Told[]> {
   const bucket = openBucket(clients, operation.backups ?? '');
   try {
-    return await reviewIn(bucket, operation, told);
+    return await reviewIn(bucket, operation, told, beside);
   } catch (error) {
     const sentence = `Whether the backup is stored could not be seen in ${bucket.name}: ${sentenceOf(error)}`;
     return told.map((one) => (succeeded(one) ? judgedAnew(one, 'unknown', sentence, operation) : one));
@@ -32,15 +34,21 @@ export async function reviewIn(
   bucket: Bucket,
   operation: Operation,
   told: readonly Told[],
+  beside: 'others' | 'alone' = 'others',
 ): Promise<readonly Told[]> {
+  if (beside === 'alone' && told.every(succeeded))
+    return Promise.all(told.map((one) => bearOut({ bucket, operation }, one)));
   const listed = await listBackups(bucket, operation.app, operation.environment);
   const earlier = await findEarlier(bucket, operation, listed);
   return Promise.all(told.map((one) => reviewOne({ bucket, operation, listed, earlier }, one)));
 }
 
-interface Known {
+interface Place {
   readonly bucket: Bucket;
   readonly operation: Operation;
+}
+
+interface Known extends Place {
   readonly listed: readonly ListedBackup[];
   readonly earlier: Earlier | undefined;
 }
@@ -52,7 +60,8 @@ async function reviewOne(known: Known, told: Told): Promise<Told> {
 }
 
 /** A host's "done" stands only with what the bucket holds. */
-async function bearOut({ bucket, operation, listed, earlier }: Known, told: Told): Promise<Told> {
+async function bearOut(place: Place | Known, told: Told): Promise<Told> {
+  const { bucket, operation } = place;
   if (told.manifest === undefined) return unconfirmed(told, 'It does not say where it put it.', operation);
   if (told.bucket !== bucket.name) {
     const problem = `It stores backups in ${told.bucket ?? 'an unnamed bucket'}, where understudy.yml names ${bucket.name}: an operator sends ${operation.app}-prepare-host.`;
@@ -60,7 +69,7 @@ async function bearOut({ bucket, operation, listed, earlier }: Known, told: Told
   }
   const found = await confirmBackup(bucket, told.manifest, ownerOf(operation, told));
   if (!found.confirmed) return unconfirmed(told, found.problem, operation);
-  return { ...told, account: describeBackup(found, { listed, earlier }) };
+  return 'listed' in place ? { ...told, account: describeBackup(found, place) } : told;
 }
 
 /** Of a host that did not get to its end, or whose word was lost: the manifest commits the backup, whoever says otherwise. */

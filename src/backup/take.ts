@@ -50,11 +50,11 @@ export async function backUpFirst(
   const parameters = { fence: String(held.fence), tier: 'auto', excerpts };
   const outcomes = await sendToEach(own, { parameters, delivery, timeout }, instances, held);
   const told = await judge(own, outcomes, report, held.signal);
-  const judged = conclude(await reviewBackups(services, part, told.instances), part.app, report);
+  const judged = conclude(await reviewBackups(services, part, told.instances, 'alone'), part.app, report);
   for (const { instance, result, sentence, manifest } of judged.instances) {
     say(`${instance}  ${result === 'done' ? `confirmed: ${manifest}` : `${result}: ${sentence}`}`);
   }
-  await record(own, judged, job, report);
+  await record(own, judged, job, { started: report.started });
   if (!judged.open) {
     held.settled();
     held.leave({ operation, instances });

@@ -29,12 +29,21 @@ interface FollowOptions {
   readonly sleep: Sleep;
   readonly now: Clock;
   readonly signal?: AbortSignal;
+  /** How soon it is asked again; `quick` when absent. */
+  readonly pace?: Pace;
   /** Told when an instance's standing changes. */
   readonly onChange?: (invocation: Invocation) => void;
 }
 
-const firstWaitMs = 250;
-const longestWaitMs = 1200;
+/** Ms until one asks for the first time, how many times longer each wait is than the one before, and the longest. */
+export interface Pace {
+  readonly first: number;
+  readonly growth: number;
+  readonly longest: number;
+}
+
+/** Somebody waits for the end. */
+const quick: Pace = { first: 250, growth: 1.4, longest: 1200 };
 /** Once the command has ended, instances that SSM does not list are given up after so many looks in vain. */
 const looksAfterEnd = { whenAllTargetsAreListed: 3, otherwise: 12 } as const;
 
@@ -44,15 +53,15 @@ const looksAfterEnd = { whenAllTargetsAreListed: 3, otherwise: 12 } as const;
  * with four of five undeliverable. A refusal by IAM ends it at once (the SDK's waiter would go on asking).
  */
 export async function followCommand(options: FollowOptions): Promise<Invocation[]> {
-  const { ssm, command, expected, limitMs, sleep, now, signal, onChange = () => {} } = options;
+  const { ssm, command, expected, limitMs, sleep, now, signal, pace = quick, onChange = () => {} } = options;
   const started = now();
   const seen = new Map<string, Invocation>(expected.map((instance) => [instance, notYet(instance)]));
-  let wait = firstWaitMs;
+  let wait = pace.first;
   let vain = 0;
   for (;;) {
     signal?.throwIfAborted();
     await sleep(jitter(wait), signal);
-    wait = Math.min(wait * 1.4, longestWaitMs);
+    wait = Math.min(wait * pace.growth, pace.longest);
     const listed = await listInvocations(ssm, command);
     for (const invocation of listed) if (advance(seen, invocation)) onChange(invocation);
     const open = [...seen.values()].filter(({ standing }) => !hasEnded(standing));

@@ -115,7 +115,7 @@ async function compareAndSwap(
   bucket: Bucket,
   key: string,
   mine: Written,
-  before: StoredObject | undefined,
+  before: Pick<StoredObject, 'etag'> | undefined,
 ): Promise<string | undefined> {
   const bytes = toJson(mine);
   const etag = before ? await bucket.replace(key, bytes, before.etag) : await bucket.create(key, bytes);
@@ -160,7 +160,7 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
   const lose = (why: string): void => lost.abort(leaseLost(options, why));
   const leftMs = (): number => Date.parse(mine.expires) - bucket.now();
   const swap = async (next: Written): Promise<boolean> => {
-    const swapped = await compareAndSwap(bucket, key, next, { bytes: Buffer.alloc(0), etag });
+    const swapped = await compareAndSwap(bucket, key, next, { etag });
     if (swapped) [mine, etag] = [next, swapped];
     return swapped !== undefined;
   };

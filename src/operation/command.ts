@@ -51,6 +51,7 @@ export async function runCommand(
     limitMs: (order.deliverySeconds + task.timeout * waves + 30) * 1000,
     sleep,
     now,
+    ...(services.pace && { pace: services.pace }),
     ...(signal && { signal }),
     onChange: (invocation) => tell(invocation, now() - started),
   });

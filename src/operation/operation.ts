@@ -4,6 +4,7 @@ import { mask, say } from '../action/log.ts';
 import { type Bucket, openBucket } from '../aws/bucket.ts';
 import { type Clients, createClients } from '../aws/clients.ts';
 import { type Sleep, sleep } from '../aws/time.ts';
+import type { Pace } from '../command/follow.ts';
 import type { Environment } from '../config/config.ts';
 import type { DocumentName } from '../document/parameters.ts';
 
@@ -76,6 +77,8 @@ export interface Services {
   readonly bucket: Bucket;
   readonly sleep: Sleep;
   readonly now: () => number;
+  /** How soon it asks again what became of a command; quickly when absent. */
+  readonly pace?: Pace;
 }
 
 /** What an operation does to its fleet, the same from sending to the record. */

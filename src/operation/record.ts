@@ -21,7 +21,8 @@ export async function record(
   work: Work,
   judged: Judged,
   { actor, runUrl }: Pick<Job, 'actor' | 'runUrl'>,
-  { started, facts }: Pick<Report, 'started' | 'facts'>,
+  /** Without facts it is a part of another operation, whose own summary links to what was before. */
+  { started, facts }: Pick<Report, 'started'> & Partial<Pick<Report, 'facts'>>,
   /** Seconds of parts that are no host's steps. */
   parts: Readonly<Record<string, number>> = {},
 ): Promise<void> {
@@ -32,7 +33,7 @@ export async function record(
   const until = bucket.now();
   if (judged.open && !judged.tookBack) return;
   try {
-    await linkBefore(work, runUrl, facts);
+    if (facts) await linkBefore(work, runUrl, facts);
     await appendEntry(bucket, {
       ...{ operation: id, action, app, environment, actor, run: runUrl },
       ...{ result, reason, sentence, ...(release && { release: release.id, commit: release.commit }) },

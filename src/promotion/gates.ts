@@ -18,6 +18,8 @@ export interface Candidate {
   readonly release: BuiltRelease;
   /** What it promises to answer, by its own understudy.yml. */
   readonly checks: readonly Check[];
+  /** Whether its commit is known at the goal already, by an earlier attempt or promotion. */
+  readonly known: boolean;
   readonly state: GoalState;
 }
 
@@ -43,10 +45,12 @@ export async function passGates(ground: Ground, onPassed: (passed: Evidence) => 
   const proven = await gate('its instances are there', () => findProvers(ground, commit, id));
   await gate('it has a receipt', () => requireReceipt(ground, proven));
   await gate('it has soaked', () => requireSoak(ground, proven));
-  const { release, checks } = await gate('its bytes are those', () => fetchRelease(ground, commit, id));
+  const { release, checks, known } = await gate('its bytes are those', () =>
+    fetchRelease(ground, commit, id),
+  );
   const state = await gate('it descends from what is live', () => lookAtGoal(ground, commit));
   await gate('a backup is proven to restore', () => requireProof(ground, state.live));
-  return { release, checks, state };
+  return { release, checks, known, state };
 }
 
 /** The very bytes that were proven, which also say themselves of which commit they are. */
@@ -54,7 +58,7 @@ async function fetchRelease(
   { origin, goal, archive }: Ground,
   commit: string,
   id: string,
-): Promise<Passed<Pick<Candidate, 'release' | 'checks'>>> {
+): Promise<Passed<Pick<Candidate, 'release' | 'checks' | 'known'>>> {
   const { app, environment } = origin.operation;
   const { bucket } = origin.services;
   const key = archiveKey(app, environment, id);
@@ -68,7 +72,8 @@ async function fetchRelease(
         ? `Commit ${commit.slice(0, 12)} is release ${id.slice(0, 12)} in ${environment}, and release ${there.slice(0, 12)} in ${goal.operation.environment}.`
         : undefined;
   if (!foreign) {
-    const value = { release: { id, commit, path, size }, checks: config.checks };
+    const known = there !== undefined;
+    const value = { release: { id, commit, path, size }, checks: config.checks, known };
     return { value, evidence: `${size} bytes, SHA-256 ${id}` };
   }
   throw shut({

@@ -35,14 +35,12 @@ export const tagKey = (app: string, tag: string): string => `tags/${app}/${tag}.
 export async function requireUnmoved({ goal, tag, planned }: Ground, commit: string): Promise<Passed<void>> {
   const { bucket } = goal.services;
   const key = tagKey(goal.operation.app, tag);
-  const before = await readTag(bucket, key);
-  if (before === undefined && !planned) {
-    await bucket.create(key, toJson({ schema: 1, commit }));
-    // Taken meanwhile by another run, or by ourselves with the answer lost: what is there decides.
-    requireSame(tag, await readTag(bucket, key), commit);
+  // Create-only: where it is taken, by another run or by ourselves with the answer lost, what is there decides.
+  const created = planned ? undefined : await bucket.create(key, toJson({ schema: 1, commit }));
+  if (created !== undefined)
     return { value: undefined, evidence: `first seen now, and written down in ${key}` };
-  }
-  if (before === undefined) return { value: undefined, evidence: 'was never seen before' };
+  const before = await readTag(bucket, key);
+  if (planned && before === undefined) return { value: undefined, evidence: 'was never seen before' };
   requireSame(tag, before, commit);
   return { value: undefined, evidence: `is what it was when it was first seen (${key})` };
 }

@@ -39,9 +39,11 @@ export async function storeRelease(
   app: string,
   environment: string,
   built: BuiltRelease,
+  /** Tells the first build of its commit as far as is known: what is written meanwhile is met all the same. */
+  findFirst = () => firstBuildOf(bucket, app, built.commit),
 ): Promise<StoredRelease> {
   try {
-    return await storeFirst(bucket, app, environment, built);
+    return await storeFirst(bucket, { app, environment, first: await findFirst() }, built);
   } catch (error) {
     if (error instanceof OperationError) throw error;
     const why = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
@@ -52,16 +54,16 @@ export async function storeRelease(
 
 async function storeFirst(
   bucket: Bucket,
-  app: string,
-  environment: string,
+  { app, environment, first }: { app: string; environment: string; first: string | undefined },
   built: BuiltRelease,
 ): Promise<StoredRelease> {
-  const first = await firstBuildOf(bucket, app, built.commit);
   if (first && first !== built.id) {
     await requireArchive(bucket, app, environment, first, built.commit);
     return { id: first, build: 'earlier' };
   }
-  await putArchive(bucket, app, environment, built);
+  // Where nobody knows the commit yet, its archive is there only if an attempt was cut off: what is there is not overwritten.
+  if (!first || !(await isStored(bucket, archiveKey(app, environment, built.id), built.id)))
+    await putArchive(bucket, app, environment, built);
   if (first) return { id: built.id, build: 'again' };
   const written = toJson({ schema: 1, release: built.id });
   if (await bucket.create(commitKey(app, built.commit), written)) return { id: built.id, build: 'first' };
@@ -108,7 +110,6 @@ async function putArchive(
   { id, path, size }: BuiltRelease,
 ): Promise<void> {
   const key = archiveKey(app, environment, id);
-  if (await isStored(bucket, key, id)) return;
   if (await bucket.create(key, { path, size, sha256: id })) return;
   if (!(await isStored(bucket, key, id)))
     throw storeFailed(`The object ${key} was there, and is not.`, runAgain);

@@ -72,7 +72,16 @@ describe('the bucket', () => {
     expect(await bucket.read('swap')).toMatchObject({ etag: second });
   });
 
+  test.each([0, 1, 8 * 1024 * 1024, 20_000_000])('gives an object of %d bytes as it is', async (size) => {
+    const bytes = Buffer.alloc(size, 'understudy');
+    await bucket.create(`large-${size}`, bytes);
+    const parts: Buffer[] = [];
+    for await (const part of (await bucket.open(`large-${size}`)) ?? []) parts.push(part);
+    expect(sha256(Buffer.concat(parts))).toBe(sha256(bytes));
+  });
+
   test('says of an object that is not there that it is not', async () => {
+    await expect(bucket.open('nothing')).resolves.toBeUndefined();
     await expect(bucket.read('nothing')).resolves.toBeUndefined();
     await expect(bucket.describe('nothing')).resolves.toBeUndefined();
   });

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { git } from '../../rehearsal/cloud/caller.ts';
@@ -7,6 +6,7 @@ import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
 import { attach, holdersIn } from '../../rehearsal/policies/foundation.ts';
 import type { Step } from '../../rehearsal/runner/step.ts';
 import { app } from './promotion/app.ts';
+import { dyingAt, halfWay } from './promotion/deaths.ts';
 import { type Packed, Stage, toldBy } from './promotion/stage.ts';
 
 // A release's way from staging to production, by the bundle: what keeps it back, what is done, and what becomes of it there.
@@ -234,36 +234,48 @@ test('a plan looks at every gate, tells every step with its usual time, and writ
   expect(step.summary).toMatch(/\| deploy \| to i-\w+ \| \d/);
   expect(step.log).toContain('a person confirmed it by its name');
   await stage.protectTags();
-});
-
-const preload = { NODE_OPTIONS: `--import=${join(import.meta.dirname, 'faults/preload.ts')}` };
+}, 60_000);
 
 describe('a runner that dies', () => {
-  test('between any two steps leaves what the next attempts go on with: nothing is made twice', async () => {
-    const run = stage.nextRun();
-    const images = (await stage.images()).length;
-    const words = ['Make an image', 'Copy the release', 'Watch'];
-    for (const [index, last] of words.entries()) {
-      const env = { ...preload, DIE_AT: `::group::${last}` };
-      const killed = await stage.promote(next, { env, run, attempt: index + 1 });
+  let run: number;
+  let attempt = 0;
+  let before: { images: number; backups: number };
+
+  beforeAll(async () => {
+    run = stage.nextRun();
+    before = { images: (await stage.images()).length, backups: (await stage.backups()).length };
+  });
+
+  test.each(halfWay.map((death) => [death.name, death] as const))(
+    '%s leaves nothing twice',
+    async (_, death) => {
+      attempt += 1;
+      const killed = await stage.promote(next, { env: dyingAt(death), run, attempt });
       expect(killed.code).toBe(-1);
-    }
-    const step = await stage.promote(next, { run, attempt: words.length + 1 });
+      await stage.idle();
+      expect((await stage.backups()).length).toBeLessThanOrEqual(before.backups + 1);
+      expect((await stage.images()).length).toBeLessThanOrEqual(before.images + 1);
+    },
+    60_000,
+  );
+
+  test('is followed by attempts that finish what they find, and then find nothing to do', async () => {
+    const step = await stage.promote(next, { run, attempt: attempt + 1 });
     expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'promoted' });
     expect(step.log).toContain('what is left is to watch it');
     expect(await stage.live(stage.production)).toBe(next.id.slice(0, 12));
-    expect(await stage.backups()).toHaveLength(1);
-    expect(await stage.images()).toHaveLength(images + 1);
+    expect(await stage.backups()).toHaveLength(before.backups + 1);
+    expect(await stage.images()).toHaveLength(before.images + 1);
     expect(await stage.timesLive(next)).toBe(1);
-    const again = await stage.promote(next, { run, attempt: words.length + 2 });
+    const again = await stage.promote(next, { run, attempt: attempt + 2 });
     expect(toldBy(again)).toMatchObject({ result: 'unchanged', reason: 'already-live' });
-  }, 240_000);
+  }, 60_000);
 });
 
 test('the release before is refused, also where its proof still counts: a promotion never goes back', async () => {
   await stage.writeLog([first, 25], [next, 1]);
   expect(toldBy(await stage.promote(first))).toMatchObject({ result: 'refused', reason: 'not-descendant' });
-});
+}, 60_000);
 
 test('a release that degrades while it is watched is taken back, and told so', async () => {
   const bad = await stage.soak(await stage.pack());

@@ -11,8 +11,8 @@ export const app = 'relay';
 /** On a host: the version that answers errors from now on. */
 export const sickFile = `/run/${app}-sick`;
 
-/** A caller's git repository with the app in it. */
-export async function makeRepository(cloud: Cloud): Promise<string> {
+/** A caller's git repository with the app in it, which is watched for so long when it went live in production. */
+export async function makeRepository(cloud: Cloud, bake: string): Promise<string> {
   const folder = join(cloud.state, 'repositories', app);
   await mkdir(folder, { recursive: true });
   await run(['git', '-C', folder, 'init', '--quiet', '--initial-branch=main']);
@@ -21,7 +21,7 @@ export async function makeRepository(cloud: Cloud): Promise<string> {
     const text = await readFile(join(repositoryFolder, 'examples/isso', file), 'utf8');
     await put(folder, file, text.replaceAll('isso', app));
   }
-  await put(folder, 'understudy.yml', configOf(cloud.account));
+  await put(folder, 'understudy.yml', configOf(cloud.account, bake));
   await put(folder, 'app.py', program);
   await put(folder, '.understudy/run', runner);
   return folder;
@@ -40,7 +40,7 @@ async function put(folder: string, name: string, text: string): Promise<void> {
   await chmod(path, text.startsWith('#!') ? 0o755 : 0o644);
 }
 
-const configOf = (account: string): string => `app: ${app}
+const configOf = (account: string, bake: string): string => `app: ${app}
 region: us-east-2
 environments:
   staging:
@@ -51,7 +51,7 @@ environments:
     bucket: ${app}-production-understudy
     backups: ${app}-production-backups
     role-arn: arn:aws:iam::${account}:role/${app}-production-ci
-    bake: 2s
+    bake: ${bake}
 service: {listen: 8080, user: ${app}, switch: overlap, notify: true}
 checks:
   - {path: /, status: 200, type: application/json, timeout: 5s}

@@ -1,8 +1,9 @@
 // Staging and production of one app in one account, whose deploys and promotions are played by the bundles themselves.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DescribeImagesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import { DescribeAddressesCommand, DescribeImagesCommand, EC2Client } from '@aws-sdk/client-ec2';
 import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
 import { git } from '../../../rehearsal/cloud/caller.ts';
 import { type Cloud, onHost, operatorClient } from '../../../rehearsal/cloud/cloud.ts';
 import { ensureHosts } from '../../../rehearsal/cloud/enrol.ts';
@@ -57,9 +58,9 @@ export class Stage {
     this.s3 = new S3Client({ ...operatorClient(cloud), forcePathStyle: true });
   }
 
-  /** Provisions both environments, with a host each. */
-  static async open(cloud: Cloud): Promise<Stage> {
-    const folder = await makeRepository(cloud);
+  /** Provisions both environments, with a host each; production watches for so long. */
+  static async open(cloud: Cloud, bake = '2s'): Promise<Stage> {
+    const folder = await makeRepository(cloud, bake);
     await writeVersion(folder, 0);
     const hosts: string[] = [];
     for (const environment of ['staging', 'production']) {
@@ -156,16 +157,25 @@ export class Stage {
     return step;
   }
 
-  async start(
-    { tag, commit }: Packed,
-    { inputs = {}, env = {}, run = 1, attempt = 1 }: Asked,
-  ): Promise<Started> {
-    await this.tellGitHub(run, attempt, 'in_progress');
-    const given = { config: join(this.folder, 'understudy.yml'), 'github-token': 'ghs_x', ...inputs };
-    return this.#promotions.start('promote', given, {
-      ...{ GITHUB_REF: `refs/tags/${tag}`, GITHUB_SHA: commit },
-      ...{ GITHUB_RUN_ID: String(run), GITHUB_RUN_ATTEMPT: String(attempt), ...env },
-    });
+  async start(packed: Packed, asked: Asked): Promise<Started> {
+    await this.tellGitHub(asked.run ?? 1, asked.attempt ?? 1, 'in_progress');
+    return this.#promotions.start('promote', this.#inputsOf(asked), this.#envOf(packed, asked));
+  }
+
+  /** Plays the post step, with what main saved for it. */
+  post(packed: Packed, { state }: Step, asked: Asked): Promise<Step> {
+    const saved = Object.entries(state).map(([name, value]) => [`STATE_${name}`, value]);
+    const env = this.#envOf(packed, { ...asked, env: Object.fromEntries(saved) });
+    return this.#promotions.run('promote', this.#inputsOf(asked), env);
+  }
+
+  #inputsOf({ inputs = {} }: Asked): Record<string, string> {
+    return { config: join(this.folder, 'understudy.yml'), 'github-token': 'ghs_x', ...inputs };
+  }
+
+  #envOf({ tag, commit }: Packed, { run = 1, attempt = 1, env = {} }: Asked): Record<string, string> {
+    const attempted = { GITHUB_RUN_ID: String(run), GITHUB_RUN_ATTEMPT: String(attempt) };
+    return { GITHUB_REF: `refs/tags/${tag}`, GITHUB_SHA: commit, ...attempted, ...env };
   }
 
   async tellGitHub(id: number, attempt: number, status: 'in_progress' | 'completed'): Promise<void> {
@@ -205,6 +215,16 @@ export class Stage {
   /** The first 12 digits of the release that is live on a host. */
   async live(host: string): Promise<string> {
     return (await this.ask(host, `readlink -f /srv/${app}/current || true`)).split('/').at(-1) ?? '';
+  }
+
+  /** Resolves when nothing is at work on production any more, or on its way there, as after a runner that died. */
+  async idle(): Promise<void> {
+    const ssm = new SSMClient(operatorClient(this.cloud));
+    for (;;) {
+      const { Commands = [] } = await ssm.send(new ListCommandsCommand({ InstanceId: this.production }));
+      if (Commands.every(({ Status = '' }) => !['Pending', 'InProgress'].includes(Status))) break;
+      await new Promise((next) => setTimeout(next, 100));
+    }
   }
 
   /** A version answers errors on a host from now on. */
@@ -285,6 +305,19 @@ export class Stage {
     }));
     const { Images = [] } = await ec2.send(new DescribeImagesCommand({ Owners: ['self'], Filters }));
     return Images.map(({ Name = '' }) => Name);
+  }
+
+  /** The addresses of the account. */
+  async addresses(): Promise<string[]> {
+    const ec2 = new EC2Client(operatorClient(this.cloud));
+    const { Addresses = [] } = await ec2.send(new DescribeAddressesCommand({}));
+    return Addresses.map(({ PublicIp = '' }) => PublicIp);
+  }
+
+  /** Whether somebody holds production's lease, as it is written. */
+  async lease(): Promise<'held' | 'released'> {
+    const key = `leases/${app}/production.json`;
+    return JSON.parse(await this.read(`${app}-production-understudy`, key)).state;
   }
 
   /** The keys of the manifests of production's backups. */

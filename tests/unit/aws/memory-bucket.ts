@@ -20,7 +20,7 @@ export class MemoryBucket implements Bucket {
 
   async read(key: string) {
     const bytes = this.objects.get(key);
-    return bytes && { bytes, etag: etagOf(bytes) };
+    return bytes && { bytes, etag: etagOf(bytes), lastModified: this.#modified(key) };
   }
 
   async open(key: string) {
