@@ -11,8 +11,18 @@ import { concluding, type Report } from '../../src/operation/report.ts';
 import { passGates } from '../../src/promotion/gates.ts';
 import { declaration } from './declaration.ts';
 import { planPromotion } from './plan.ts';
-import { backUp, deploy, lookAgain, makeImage, record, storeHere, watch } from './steps.ts';
-import { tellCandidate, tellPlan, tellSteps, wasPromoted } from './telling.ts';
+import {
+  backUp,
+  deploy,
+  findPromoted,
+  lookAgain,
+  makeImage,
+  record,
+  recordPromoted,
+  storeHere,
+  watch,
+} from './steps.ts';
+import { tellCandidate, tellPlan, tellSteps } from './telling.ts';
 import { inScratch, openWorkplace } from './workplace.ts';
 
 /** Promotes the release of a tag, and says what became of it. */
@@ -44,14 +54,16 @@ async function promote(report: Report, signal: AbortSignal): Promise<Result> {
     );
     tellCandidate(place, candidate);
     if (plan.planned) return tellSteps(place, candidate);
-    const before = await wasPromoted(place, candidate);
-    if (before) return before;
-
     const { release, checks, known, state } = candidate;
     const work = { ...place.ground.goal, instances: state.instances, checks, release };
     const { result } = await holdingLease({ ...work, ...place }, async (held) => {
       const stage = { ...place, work, held, known };
       const { live, there } = await phase('Look once more', () => lookAgain(stage));
+      const promoted = there && (await findPromoted(stage));
+      if (promoted) {
+        await phase('Record', () => recordPromoted(stage, promoted));
+        return { result: promoted, open: false };
+      }
       const judged = there ?? (await bring({ ...stage, live }));
       const watched = await watch({ ...stage, live }, judged);
       await phase('Record', () => record(stage, watched));

@@ -1,7 +1,7 @@
 import { messageOf, OperationError, sentenceOf } from '../../src/action/errors.ts';
 import { inSpan, phase, say, warn } from '../../src/action/log.ts';
 import { writeOutputs } from '../../src/action/outputs.ts';
-import { resultOf, succeeded } from '../../src/action/result.ts';
+import { type Result, resultOf, succeeded } from '../../src/action/result.ts';
 import { code } from '../../src/action/summary.ts';
 import { backUpFirst } from '../../src/backup/take.ts';
 import { awaitImage } from '../../src/image/follow.ts';
@@ -13,13 +13,14 @@ import { conclude, type Judged, judge } from '../../src/operation/judge.ts';
 import type { LiveRelease } from '../../src/operation/live.ts';
 import type { Work } from '../../src/operation/operation.ts';
 import { instanceOutcome } from '../../src/operation/outcome.ts';
-import { record as recordOperation } from '../../src/operation/record.ts';
+import { recordEnd, record as recordOperation } from '../../src/operation/record.ts';
 import { sendToFleet } from '../../src/operation/send.ts';
 import { takeBack, takeBackWhenPartial } from '../../src/operation/take-back.ts';
 import { type Baked, bake } from '../../src/promotion/bake.ts';
 import { findOwnBackup } from '../../src/promotion/earlier.ts';
 import { type GoalState, lookAtGoal } from '../../src/promotion/gates.ts';
-import { noteIn } from '../../src/promotion/notes.ts';
+import { noteIn, tellsOf } from '../../src/promotion/notes.ts';
+import { findReceipt } from '../../src/receipt/receipt.ts';
 import { type BuiltRelease, storeRelease } from '../../src/release/store.ts';
 import { declaration } from './declaration.ts';
 import type { Workplace } from './workplace.ts';
@@ -66,7 +67,6 @@ export async function lookAgain(stage: Stage): Promise<{ live: GoalState; there:
   const { ground, work, held, report } = stage;
   const { value: live } = await lookAtGoal({ ...ground, signal: held.signal }, work.release.commit);
   if (!isLive(live.live, work.release, live.instances)) return { live, there: undefined };
-  say('an attempt before this one brought it there: what is left is to watch it');
   const { app } = work.operation;
   const told = live.instances.map((instance) => {
     const deployed = resultOf({ outcome: 'done', reason: 'deployed', app });
@@ -74,6 +74,19 @@ export async function lookAgain(stage: Stage): Promise<{ live: GoalState; there:
     return { ...instanceOutcome(instance, deployed, false), release, more: undefined };
   });
   return { live, there: conclude(told, app, report) };
+}
+
+/** The result of one that is live already, and was seen well through its time of watching; undefined of any other. */
+export async function findPromoted({ work, plan }: Stage): Promise<Result | undefined> {
+  const { services, operation, release } = work;
+  const { app, environment } = operation;
+  const subject = { app, environment, commit: release.commit, release: release.id };
+  if (!(await findReceipt(services.bucket, subject))) {
+    say('an attempt before this one brought it there: what is left is to watch it');
+    return undefined;
+  }
+  const sentence = `Release ${release.id.slice(0, 12)} of ${plan.tag} was promoted to ${environment} already, and is live there.`;
+  return resultOf({ outcome: 'unchanged', reason: 'already-live', sentence, app });
 }
 
 /** So long a backup of an attempt that was cut off is as good as a new one. */
@@ -228,14 +241,31 @@ async function findBefore({ work, held, live }: Goal): Promise<LiveRelease[]> {
 
 /** Writes the ledger and the receipt, and adds to the notes of the tag's release. */
 export async function record(stage: Stage, judged: Judged): Promise<void> {
-  const { work, job, report, releases, plan, spent } = stage;
+  const { work, job, report, spent } = stage;
   await recordOperation(work, judged, job, report, spent);
-  const { result, sentence } = judged.result;
+  await note(stage, judged.result, () => true);
+}
+
+/** Of one that was promoted already, writes the ledger, and the notes where they do not tell of it. */
+export async function recordPromoted(stage: Stage, result: Result): Promise<void> {
+  const { work, job, report } = stage;
+  await recordEnd({ ...work, job, started: report.started }, result);
+  await note(stage, { ...result, result: 'done' }, (notes) => !tellsOf(notes, work.operation.environment));
+}
+
+/** Adds to the notes of the tag's release, where they lack it. */
+async function note(
+  { work, job, releases, plan }: Stage,
+  { result, sentence }: Pick<Judged['result'], 'sentence'> & { readonly result: string },
+  lack: (notes: string) => boolean,
+): Promise<void> {
   const { environment } = work.operation;
   const time = new Date(work.services.bucket.now()).toISOString();
   const told = { environment, result, sentence, time, release: work.release.id, runUrl: job.runUrl };
   try {
-    const noted = await releases.rewriteNotes(plan.tag, (notes) => noteIn(notes, told));
+    const noted = await releases.rewriteNotes(plan.tag, (notes) =>
+      lack(notes) ? noteIn(notes, told) : notes,
+    );
     say(noted ? `noted in the release of ${plan.tag}` : `${plan.tag} has no release on GitHub to note it in`);
   } catch (error) {
     warn(`The notes of the release could not be written: ${messageOf(error)}`);

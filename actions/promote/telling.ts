@@ -5,7 +5,6 @@ import { code, escapeMarkdown, link, table } from '../../src/action/summary.ts';
 import { readUsual } from '../../src/ledger/usual.ts';
 import type { Report } from '../../src/operation/report.ts';
 import type { Candidate } from '../../src/promotion/gates.ts';
-import { findReceipt } from '../../src/receipt/receipt.ts';
 import { declaration } from './declaration.ts';
 import { describePlan, type Plan } from './plan.ts';
 import { isLive } from './steps.ts';
@@ -78,19 +77,4 @@ export async function tellSteps(
   report.account = `${report.account ?? ''}\n\n**What would be done**\n\n${table(['Step', '', 'Usually takes'], rows)}`;
   const sentence = `Release ${release.id.slice(0, 12)} may be promoted to ${environment}; nothing was changed.`;
   return resultOf({ outcome: 'unchanged', reason: 'planned', sentence, app });
-}
-
-/** The result of one that is live already, and was seen well through its time of watching; undefined of any other. */
-export async function wasPromoted(
-  { ground, plan }: Workplace,
-  { release, state }: Candidate,
-): Promise<Result | undefined> {
-  const { services, operation } = ground.goal;
-  const { app, environment } = operation;
-  if (!isLive(state.live, release, state.instances)) return undefined;
-  const subject = { app, environment, commit: release.commit, release: release.id };
-  const receipt = await findReceipt(services.bucket, subject);
-  if (!receipt) return undefined;
-  const sentence = `Release ${release.id.slice(0, 12)} of ${plan.tag} was promoted to ${environment} already, and is live there.`;
-  return resultOf({ outcome: 'unchanged', reason: 'already-live', sentence, app });
 }

@@ -1,7 +1,7 @@
 import { messageOf } from '../action/errors.ts';
 import type { Job } from '../action/job.ts';
 import { warn } from '../action/log.ts';
-import { succeeded } from '../action/result.ts';
+import { type Result, succeeded } from '../action/result.ts';
 import { resultOfError } from '../action/run.ts';
 import { code, link } from '../action/summary.ts';
 import { tellFailedCall } from '../aws/errors.ts';
@@ -83,12 +83,16 @@ interface Ended extends Pick<Work, 'services' | 'operation' | 'release'> {
 }
 
 /** Writes the ledger of an operation that an error ended before any host was at work: what was refused belongs there too. */
-export async function recordError(
+export function recordError(ended: Ended, error: unknown): Promise<void> {
+  return recordEnd(ended, resultOfError(tellFailedCall(error)));
+}
+
+/** Writes the ledger of an operation that asked no host to change anything. */
+export async function recordEnd(
   { services, operation, release, job, started }: Ended,
-  error: unknown,
+  { result, reason, sentence }: Pick<Result, 'result' | 'reason' | 'sentence'>,
 ): Promise<void> {
   const { app, environment, id, action } = operation;
-  const { result, reason, sentence } = resultOfError(tellFailedCall(error));
   try {
     await appendEntry(services.bucket, {
       ...{ operation: id, action, app, environment, actor: job.actor, run: job.runUrl },

@@ -13,6 +13,11 @@ export interface Told {
 const begin = (environment: string): string => `<!-- understudy: ${environment} -->`;
 const end = '<!-- /understudy -->';
 
+/** Whether the notes tell already of a promotion to an environment that went well. */
+export function tellsOf(notes: string, environment: string): boolean {
+  return notes.includes(`${begin(environment)}\n**${environment}: done**`);
+}
+
 /** The notes with what became of the promotion to an environment at their end: once, however often it was tried. */
 export function noteIn(notes: string, told: Told): string {
   const { environment, result, sentence, release, runUrl, time } = told;

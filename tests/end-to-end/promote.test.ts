@@ -243,6 +243,8 @@ describe('a runner that dies', () => {
 
   beforeAll(async () => {
     run = stage.nextRun();
+    await stage.prove(1);
+    await stage.publish(next.tag, 'What is new.');
     before = { images: (await stage.images()).length, backups: (await stage.backups()).length };
   });
 
@@ -259,16 +261,19 @@ describe('a runner that dies', () => {
     60_000,
   );
 
-  test('is followed by attempts that finish what they find, and then find nothing to do', async () => {
+  test('is followed by an attempt that finds all done once, says so in the ledger, and gives the lease back', async () => {
+    expect(await stage.lease()).toBe('held');
     const step = await stage.promote(next, { run, attempt: attempt + 1 });
-    expect(toldBy(step)).toMatchObject({ result: 'done', reason: 'promoted' });
-    expect(step.log).toContain('what is left is to watch it');
+    expect(toldBy(step)).toMatchObject({ result: 'unchanged', reason: 'already-live' });
     expect(await stage.live(stage.production)).toBe(next.id.slice(0, 12));
     expect(await stage.backups()).toHaveLength(before.backups + 1);
     expect(await stage.images()).toHaveLength(before.images + 1);
     expect(await stage.timesLive(next)).toBe(1);
-    const again = await stage.promote(next, { run, attempt: attempt + 2 });
-    expect(toldBy(again)).toMatchObject({ result: 'unchanged', reason: 'already-live' });
+    expect(await stage.lease()).toBe('released');
+    expect(await stage.ledger(step.outputs['operation'] ?? '')).toMatchObject([
+      { result: 'unchanged', release: next.id },
+    ]);
+    expect(await stage.notesOf(next.tag)).toMatch(/\*\*production: done\*\*/);
   }, 60_000);
 });
 

@@ -25,15 +25,24 @@ export const halfWay: readonly Death[] = [
   { name: 'while the host backs up', words: `sent ${app}-backup` },
   { name: 'with the image just asked for', words: 'is asked for, by the name' },
   { name: 'while the host deploys', words: `sent ${app}-deploy` },
-  at('Record'),
+  { name: 'with all done but to give the lease back', words: 'noted in the release of' },
 ];
 
 /** The others, where the lease is held. */
 export const betweenSteps: readonly Death[] = [
   { name: 'with the lease just taken', words: 'the lease of production is ours' },
-  ...[...['Look once more', 'Back up', 'Make an image', 'Copy the release', 'Deploy', 'Judge', 'Watch']].map(
-    at,
-  ),
+  ...[
+    ...[
+      'Look once more',
+      'Back up',
+      'Make an image',
+      'Copy the release',
+      'Deploy',
+      'Judge',
+      'Watch',
+      'Record',
+    ],
+  ].map(at),
 ];
 
 /** The environment of a runner that dies there, as by `kill -9`. */

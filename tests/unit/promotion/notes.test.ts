@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { noteIn } from '../../../src/promotion/notes.ts';
+import { noteIn, tellsOf } from '../../../src/promotion/notes.ts';
 
 const told = {
   ...{ environment: 'production', result: 'done', sentence: 'It is live.', release: 'a'.repeat(64) },
@@ -13,6 +13,8 @@ test('the notes of a release tell of its promotion once, however often it was tr
   expect(done).toBe(
     'What is new.\n\n<!-- understudy: production -->\n**production: done**, 2026-11-23T12:00:00.000Z: It is live. Release `aaaaaaaaaaaa`, [run](https://github.com/acme/isso/actions/runs/1).\n<!-- /understudy -->\n',
   );
+  expect([refused, done].map((notes) => tellsOf(notes, 'production'))).toEqual([false, true]);
+  expect(tellsOf(done, 'europe')).toBe(false);
   const two = noteIn(done, { ...told, environment: 'europe' });
   expect(two.match(/<!-- understudy: /g)).toHaveLength(2);
   expect(noteIn('', told)).toMatch(/^<!-- understudy: production -->/);
