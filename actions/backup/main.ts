@@ -12,7 +12,7 @@ import { holdingLease } from '../../src/operation/hold.ts';
 import { judge } from '../../src/operation/judge.ts';
 import { lookAfterLeftover } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
-import { record } from '../../src/operation/record.ts';
+import { record, recordingRefusals } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { declaration } from './declaration.ts';
 import { planBackup } from './plan.ts';
@@ -42,10 +42,11 @@ async function backUp(report: Report, signal: AbortSignal): Promise<Result> {
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the buckets', () => requireBuckets(services, operation, backups));
-  await phase('Look at the newest backup', () => tellHold(services, operation, backups));
-  const targets = await phase('Find the instances', () =>
-    findTargets(services.clients, app, environment, rollout.errors),
-  );
+  const looking = { services, operation, job, signal, planned: false, started: report.started };
+  const targets = await recordingRefusals(looking, async () => {
+    await phase('Look at the newest backup', () => tellHold(services, operation, backups));
+    return phase('Find the instances', () => findTargets(services.clients, app, environment, rollout.errors));
+  });
   const { present, absent } = partByAgents(targets, app);
   const work = { services, operation, instances: targets.map(({ id }) => id), checks: [] };
 

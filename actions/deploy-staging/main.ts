@@ -9,7 +9,7 @@ import { holdingLease } from '../../src/operation/hold.ts';
 import { judge } from '../../src/operation/judge.ts';
 import { lookAfterLeftover } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
-import { record } from '../../src/operation/record.ts';
+import { record, recordingRefusals } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { sendToFleet } from '../../src/operation/send.ts';
 import { takeBackWhenPartial } from '../../src/operation/take-back.ts';
@@ -43,8 +43,9 @@ async function deploy(report: Report, signal: AbortSignal): Promise<Result> {
   const excerpts = await readExcerpts(inputs.excerpts, github);
   await phase('Look at the bucket', () => requireBucket(services.clients.s3, operation));
   const { errors } = operation.rollout;
-  const targets = await phase('Find the instances', () =>
-    findTargets(services.clients, app, environment, errors),
+  const looking = { services, operation, release, job, signal, planned: false, started: report.started };
+  const targets = await recordingRefusals(looking, () =>
+    phase('Find the instances', () => findTargets(services.clients, app, environment, errors)),
   );
   const instances = targets.map(({ id }) => id);
   const built = { services, operation, instances, checks, release };

@@ -9,7 +9,7 @@ import { chooseImage } from '../../src/image/choose.ts';
 import { holdingLease } from '../../src/operation/hold.ts';
 import { lookAfterLeftover } from '../../src/operation/leftover.ts';
 import { connect } from '../../src/operation/operation.ts';
-import { record } from '../../src/operation/record.ts';
+import { record, recordingRefusals } from '../../src/operation/record.ts';
 import { concluding, type Report } from '../../src/operation/report.ts';
 import { declaration } from './declaration.ts';
 import { planLaunch } from './plan.ts';
@@ -48,9 +48,13 @@ async function launch(report: Report, signal: AbortSignal): Promise<Result> {
   const services = connect(operation);
   const github = openGitHub({ ...job, token: inputs['github-token'] });
   await phase('Look at the bucket', () => requireBucket(services.clients.s3, operation));
-  const image = await phase('Choose the image', () => chooseImage(services, { ...plan, app: config.app }));
-  tellImage(image, report);
-  const formers = await phase('Look at what is there', () => findFormers(services, operation));
+  const looking = { services, operation, job, signal, planned: false, started: report.started };
+  const { image, formers } = await recordingRefusals(looking, async () => {
+    const image = await phase('Choose the image', () => chooseImage(services, { ...plan, app: config.app }));
+    tellImage(image, report);
+    const formers = await phase('Look at what is there', () => findFormers(services, operation));
+    return { image, formers };
+  });
   const instances = formers.flatMap(({ id, state }) => (state === 'running' ? [id] : []));
   const work = { services, operation, instances, checks: config.checks };
 

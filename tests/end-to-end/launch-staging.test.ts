@@ -35,6 +35,7 @@ import { holdersIn } from '../../rehearsal/policies/foundation.ts';
 import { Job, type Started, type Step } from '../../rehearsal/runner/step.ts';
 import { packApp } from '../host/app.ts';
 import { toldBy } from './drills.ts';
+import { ledgerOf } from './ledger.ts';
 
 // Through the bundle: production on a real host, its image, and staging launched from it as real hosts, one after another.
 
@@ -319,6 +320,10 @@ describe('is refused before anything is made:', () => {
     expect(toldBy(step)).toMatchObject({ result: 'refused', reason: 'former-foreign' });
     expect(toldBy(step).sentence).toContain(instanceId);
     expect(made()).toBe(before);
+    const place = { bucket: 'shop-understudy', app, environment: 'staging' };
+    expect(await ledgerOf(cloud, place, step)).toMatchObject([
+      { action: 'launch-staging', result: 'refused', reason: 'former-foreign' },
+    ]);
   });
 });
 

@@ -13,6 +13,8 @@ import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import { run } from '../../rehearsal/ground/run.ts';
 import { Job, type Step } from '../../rehearsal/runner/step.ts';
+import { toldBy } from './drills.ts';
+import { ledgerOf } from './ledger.ts';
 
 const name = `f${process.pid.toString(36)}`;
 const [app, environment, repository] = ['chatmrpt', 'staging', 'acme/chatmrpt'];
@@ -27,6 +29,8 @@ let release: string;
 let host: string;
 /** What a deploy came to when no instance was there yet. */
 let tooEarly: Step;
+/** And a backup. */
+let nothingToBackUp: Step;
 
 beforeAll(async () => {
   cloud = await startCloud({ name });
@@ -38,6 +42,10 @@ beforeAll(async () => {
   archive = join(work, 'release.tar.gz');
   release = (await pack(folder, archive)).outputs['release'] ?? '';
   tooEarly = await deploy();
+  nothingToBackUp = await job.run('backup', {
+    ...{ environment, config: join(folder, 'understudy.yml'), tier: 'auto', timeout: '1h' },
+    ...{ excerpts: 'auto', 'github-token': 'ghs_x' },
+  });
   [host = ''] = await ensureHosts(cloud, { app, environment, folder });
 }, 120_000);
 
@@ -212,6 +220,16 @@ describe('deploy-staging refuses, before it changes anything in the account,', (
     const message = expectRefusedDeploy(tooEarly, 'no-instances');
     expect(message).toContain('No running instance has the tags App=chatmrpt and Environment=staging.');
     expect(message).toContain('give it these two tags');
+  });
+
+  test('what it refuses stands in the ledger, as does what a backup refuses', async () => {
+    const refused = { result: 'refused', reason: 'no-instances', instances: [] };
+    const place = { bucket: `${app}-understudy`, app, environment };
+    expect(await ledgerOf(cloud, place, tooEarly)).toMatchObject([
+      { ...refused, action: 'deploy', release, commit },
+    ]);
+    expect(toldBy(nothingToBackUp)).toMatchObject({ result: 'refused', reason: 'no-instances' });
+    expect(await ledgerOf(cloud, place, nothingToBackUp)).toMatchObject([{ ...refused, action: 'backup' }]);
   });
 
   test('a role that does not take the token, and tells what the token carried', async () => {
