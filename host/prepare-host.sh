@@ -92,7 +92,7 @@ check_place() {
   if [[ -n $(ss --no-header --listening --tcp --numeric "sport = :$port") ]] && ! is_ours "$port"; then
     refuse_host "Port $port is held by another program: $(holder_of "$port")."
   fi
-  instance_id >/dev/null || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
+  [[ -n $this_instance ]] || refuse_host 'The instance metadata does not answer, so the instance cannot be told.'
   if id "$user" >/dev/null 2>&1 && (($(id -u "$user") == 0)); then refuse_host 'The app may not run as root.'; fi
   [[ $user != understudy-build && $user != "$app-rehearse" ]] || refuse_host "The user $user has another use."
 }
@@ -212,9 +212,8 @@ file_tmpfiles() { printf 'd /run/understudy 0755 root root -\nd /run/understudy/
 
 # What root believes from now on.
 lay_settings() {
-  local instance wanted
-  instance=$(instance_id)
-  wanted=$(jq -nSc --arg app "$app" --arg environment "$environment" --arg instance "$instance" --arg region "$region" \
+  local wanted
+  wanted=$(jq -nSc --arg app "$app" --arg environment "$environment" --arg instance "$this_instance" --arg region "$region" \
     --arg bucket "$bucket" --arg backups "${backups:-none}" --arg user "$user" --argjson port "$port" --arg switch "$switch" --argjson notify "$notify" \
     --arg workers "$workers" '{schema: 1, $app, $environment, $instance, $region, $bucket, $backups, $user, $port, $switch, $notify,
       workers: (if $workers == "none" then [] else $workers | split(",") end)}')
@@ -334,6 +333,8 @@ work() {
     return
   fi
   keep_fact started "$(uptime_ms)"
+  # Asked once: who no longer hears an answer must not take this machine for a copy, and stop what serves on it.
+  this_instance=$(instance_id) || this_instance=''
   step recognise recognise
   step users make_users
   step folders make_folders

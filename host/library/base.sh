@@ -100,12 +100,15 @@ unit_state() { systemctl show --property "$2" --value "$1"; }
 
 is_running() { [[ $(unit_state "$1" ActiveState) =~ ^(active|activating|reloading|deactivating)$ ]]; }
 
+# A slow or a failed answer is not the last word: three are waited for, 5 seconds each.
+ask_metadata() {
+  curl -q --silent --fail --max-time 5 --retry 2 --retry-delay 1 --retry-connrefused --noproxy '*' "$@"
+}
+
 instance_id() {
   local at=http://169.254.169.254/latest token
-  token=$(curl -q --silent --fail --max-time 5 --noproxy '*' --request PUT \
-    --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$at/api/token") || return 1
-  curl -q --silent --fail --max-time 5 --noproxy '*' --header "X-aws-ec2-metadata-token: $token" \
-    "$at/meta-data/instance-id"
+  token=$(ask_metadata --request PUT --header 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$at/api/token") || return 1
+  ask_metadata --header "X-aws-ec2-metadata-token: $token" "$at/meta-data/instance-id"
 }
 
 store() {

@@ -7,7 +7,7 @@
 unscrubbed=$state/unscrubbed
 
 # Whether the settings are another machine's. Until the new ones are laid, which is after the data was scrubbed.
-is_copy() { [[ -f $settings && $(setting instance) != "$(instance_id)" ]]; }
+is_copy() { [[ -f $settings && $(setting instance) != "$this_instance" ]]; }
 
 # The environment that the data here is of, where that may not be this one's; nothing, where the machine was always ours.
 origin() { if [[ -f $unscrubbed ]]; then cat "$unscrubbed"; elif is_copy; then setting environment; fi; }

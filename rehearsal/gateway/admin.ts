@@ -40,7 +40,7 @@ export class Admin {
       const { status, body } = answerFaults(this.#parts.faults, method, (await readBody(request)).toString());
       return jsonAnswer(body, status);
     }
-    if (method === 'GET' && subject === 'instances') return jsonAnswer(await this.#instances());
+    if (method === 'GET' && subject === 'instances') return jsonAnswer(await this.#parts.instances.facts());
     if (method === 'GET' && subject === 'credentials' && id) return jsonAnswer(await this.#credentials(id));
     if (method === 'POST' && subject === 'expire' && id) {
       await this.#parts.cloudFormation.expire(id);
@@ -53,21 +53,6 @@ export class Admin {
       });
     }
     throw notImplemented(`${method} ${path}`);
-  }
-
-  async #instances(): Promise<object[]> {
-    const facts = await this.#parts.instances.facts();
-    return await Promise.all(
-      facts.map(async (each) => ({
-        instanceId: each.instanceId,
-        ip: each.ip,
-        imageId: each.imageId,
-        state: each.state,
-        availabilityZone: each.availabilityZone,
-        role: (await this.#parts.instances.roleOf(each))?.name ?? null,
-        tags: each.tags,
-      })),
-    );
   }
 
   async #credentials(instanceId: string): Promise<object> {

@@ -60,7 +60,10 @@ async function answer(request: IncomingMessage, settings: Settings, tokens: Toke
   const instance = await settings.instance(host);
   if (!instance) return { status: 404, body: `no instance has the address ${host}` };
   const { region, account } = settings;
-  const credentials = await settings.credentials(instance.instanceId);
+  // They cost many calls: only who looks where they stand, or at all that there is, waits for them.
+  const credentials = /\/iam\b|^\/latest(\/meta-data)?\/?$/.test(path)
+    ? await settings.credentials(instance.instanceId)
+    : undefined;
   const value = read(layOut({ instance, region, account, credentials }), decodeURIComponent(path));
   return value === undefined ? { status: 404, body: 'not found' } : { status: 200, body: value };
 }

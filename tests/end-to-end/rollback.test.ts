@@ -95,13 +95,14 @@ const callsSince = (count: number): RecordedCall[] =>
     .filter(({ principal }) => principal === 'role/kiosk-staging-rollback');
 const callsSoFar = (): number => readCalls(join(cloud.state, 'calls.jsonl')).length;
 
-/** The newest entry of the ledger, which is of this very step. */
-async function lastInLedger({ outputs }: Step): Promise<Record<string, unknown> | undefined> {
+/** The entry of this very step in the ledger. The keys of two runs a second apart do not tell which was first. */
+async function inLedger({ outputs }: Step): Promise<Record<string, unknown> | undefined> {
   const entries = (await kiosk.account.objects()).filter(({ key }) =>
     key.startsWith('kiosk-understudy/ledger/kiosk/staging/'),
   );
-  const entry = JSON.parse(entries.toSorted((a, b) => a.key.localeCompare(b.key)).at(-1)?.text ?? '{}');
-  return entry.operation === outputs['operation'] ? entry : undefined;
+  return entries
+    .map(({ text }) => JSON.parse(text) as Record<string, unknown>)
+    .find(({ operation }) => operation === outputs['operation']);
 }
 
 describe('the button: data', () => {
@@ -182,7 +183,7 @@ describe('the button: data', () => {
     // What its own input refused has no environment yet in whose ledger it could stand.
     const recorded = reason === 'bad-input' ? [] : [expect.stringContaining('/ledger/kiosk/staging/')];
     expect(wrote.map(({ resource }) => resource)).toEqual(recorded);
-    if (reason !== 'bad-input') expect(await lastInLedger(step)).toMatchObject({ result: 'refused', reason });
+    if (reason !== 'bad-input') expect(await inLedger(step)).toMatchObject({ result: 'refused', reason });
   });
 });
 
@@ -232,7 +233,7 @@ describe('the button: release', () => {
     expect(toldBy(refused).sentence).toMatch(
       /By data: restore \S+ would come along\. Lost with it: .+; the backup holds 3 rows, and there are 1 now/,
     );
-    expect(await lastInLedger(refused)).toMatchObject({ result: 'refused', reason: 'data-changed' });
+    expect(await inLedger(refused)).toMatchObject({ result: 'refused', reason: 'data-changed' });
     expect(await kiosk.host.liveRelease()).toBe(second);
     const both = await press({ what: 'release', to: first, data: 'restore' });
     expect([both.code, ...verdictOf(both)]).toEqual([0, 'done', 'restored']);
@@ -291,7 +292,7 @@ describe('the button: release', () => {
       const rerun = await press({ what: 'release' }, 2);
       expect(verdictOf(rerun)).toEqual(['unchanged', 'already-ended']);
       expect(rerun.log).toContain('taking the lease over from');
-      expect(await lastInLedger(rerun)).toMatchObject({ result: 'unchanged', reason: 'already-ended' });
+      expect(await inLedger(rerun)).toMatchObject({ result: 'unchanged', reason: 'already-ended' });
       expect(await timesAsked()).toBe(1);
       expect(await kiosk.account.lease()).toBe('released');
       expect(verdictOf(await press({ what: 'release' }))).toEqual(['refused', 'no-such-release']);

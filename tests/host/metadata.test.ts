@@ -99,10 +99,24 @@ describe('the instance metadata', () => {
   });
 });
 
-test('a metadata service that takes two seconds to answer keeps no release away', async () => {
-  const { programs } = requireRecord(cloud.name);
-  const { pid = 0 } = programs.find(({ name }) => name === 'metadata')?.process ?? {};
+const metadataProcess = (): number => {
+  const { pid = 0 } =
+    requireRecord(cloud.name).programs.find(({ name }) => name === 'metadata')?.process ?? {};
   expect(pid).toBeGreaterThan(0);
+  return pid;
+};
+
+test('a metadata service that is silent for longer than one request waits is asked again', async () => {
+  const pid = metadataProcess();
+  process.kill(pid, 'SIGSTOP');
+  const probed = host.probe();
+  await sleep(7000);
+  process.kill(pid, 'SIGCONT');
+  expect(await probed).toMatchObject({ result: 'done', live, healthy: true });
+});
+
+test('a metadata service that takes two seconds to answer keeps no release away', async () => {
+  const pid = metadataProcess();
   let over = false;
   const slow = async (): Promise<void> => {
     while (!over) {

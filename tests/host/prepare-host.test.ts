@@ -63,6 +63,25 @@ describe('what a host was prepared for before', () => {
   });
 });
 
+test('a host whose metadata fall silent on the way is not taken for a copy, and serves on', async () => {
+  const serving = `systemctl show -p InvocationID shop@${live}; ls /var/lib/understudy/shop | grep was- || true`;
+  const before = await host.shell(serving);
+  await host.shell(`cat >/usr/local/sbin/curl <<'END'
+#!/bin/sh
+case "$*" in
+*169.254.169.254/latest/meta-data/instance-id) ! test -e /root/told || exit 28; touch /root/told ;;
+esac
+exec /usr/bin/curl "$@"
+END
+chmod 755 /usr/local/sbin/curl`);
+  const result = await host.prepare({ workers: 'kept', notify: 'false' });
+  await host.shell('rm /usr/local/sbin/curl /root/told');
+  expect(result).toMatchObject({ result: 'failed', reason: 'prepare-host-failed' });
+  expect(result.sentence).toBe('Root no longer reaches the instance metadata.');
+  expect(await host.shell(serving)).toBe(before);
+  await host.prepare({ workers: 'kept' });
+});
+
 test('a copy of a host is probed and told to cancel by nobody, until it is prepared as itself', async () => {
   const file = '/etc/understudy/shop.json';
   await host.shell(`jq '.instance = "i-0123456789abcdef0"' ${file} >/root/copy && cp /root/copy ${file}`);
