@@ -38,7 +38,7 @@ export interface Workplace extends Omit<Opening, 'archive'> {
 }
 
 /** A promotion takes minutes, of which nobody waits for a second: it asks seldom, and stays far from SSM's limits. */
-const pace: Pace = { first: 2000, growth: 2, longest: 15_000 };
+const pace: Pace = { first: 2000, growth: 1.6, longest: 15_000 };
 
 type Inputs = InputsOf<typeof declaration.inputs>;
 

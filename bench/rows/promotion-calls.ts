@@ -62,6 +62,6 @@ function figureOf(all: readonly RecordedCall[][]): Figure {
   const [least, most] = [sorted[0]?.length, sorted.at(-1)?.length];
   return atMost(typical.length, 60, String, {
     name: 'API calls of one promotion to one instance, with its polls',
-    note: `median of ${rounds}, ${least} to ${most}, with a backup, an image and one minute of watching (each further one: 2 more); what hosts do is asked for after 2, 6 and 14 s, then each 15 s: ${countCalls(typical)}`,
+    note: `median of ${rounds}, ${least} to ${most}, with a backup, an image and one minute of watching (each further one: 2 more); what hosts do is asked for after 2, 5, 10 and 19 s, then each 15 s: ${countCalls(typical)}`,
   });
 }
