@@ -20,7 +20,7 @@ import { type Baked, bake } from '../../src/promotion/bake.ts';
 import { findOwnBackup } from '../../src/promotion/earlier.ts';
 import { type GoalState, lookAtGoal } from '../../src/promotion/gates.ts';
 import { noteIn, tellsOf } from '../../src/promotion/notes.ts';
-import { findReceipt } from '../../src/receipt/receipt.ts';
+import { wasPromoted } from '../../src/promotion/promoted.ts';
 import { type BuiltRelease, storeRelease } from '../../src/release/store.ts';
 import { declaration } from './declaration.ts';
 import type { Workplace } from './workplace.ts';
@@ -81,7 +81,7 @@ export async function findPromoted({ work, plan }: Stage): Promise<Result | unde
   const { services, operation, release } = work;
   const { app, environment } = operation;
   const subject = { app, environment, commit: release.commit, release: release.id };
-  if (!(await findReceipt(services.bucket, subject))) {
+  if (!(await wasPromoted(services.bucket, subject))) {
     say('an attempt before this one brought it there: what is left is to watch it');
     return undefined;
   }
