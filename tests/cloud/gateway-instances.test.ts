@@ -79,9 +79,10 @@ describe('RunInstances', () => {
   test('launches MaxCount, each with the role', async () => {
     const instances = await run({ MinCount: 1, MaxCount: 3, IamInstanceProfile: { Name: 'host' } });
     expect(instances).toHaveLength(3);
-    const { body } = await ground.admin<{ instanceId: string; role: string | null }[]>('/_cloud/instances');
-    const roles = body.filter((each) => instances.some((one) => one.InstanceId === each.instanceId));
-    expect(roles.map((each) => each.role)).toEqual(['host', 'host', 'host']);
+    for (const { InstanceId } of instances) {
+      const { body } = await ground.admin<{ roleName: string }>(`/_cloud/credentials/${InstanceId}`);
+      expect(body.roleName).toBe('host');
+    }
   });
 
   test('the same ClientToken with the same arguments gives the same instance', async () => {
