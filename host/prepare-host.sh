@@ -226,7 +226,7 @@ raise_units() {
   systemd-tmpfiles --create "/etc/tmpfiles.d/understudy-$app.conf"
   if [[ $switch == restart ]] && ! serves_by_socket; then drop_sockets; fi
   if is_unenrolled; then
-    keep_fact wakes yes
+    if [[ ${wake:-yes} == no ]]; then fall_asleep; else keep_fact wakes yes; fi
     keep_fact changed "$unenrolled"
     rm "$unenrolled"
   fi
@@ -240,6 +240,7 @@ raise_units() {
   stop_old_workers
   if [[ $switch != restart ]]; then raise_socket; fi
   if has_fact wakes; then wake_app; fi
+  if [[ ${wake:-yes} == yes ]]; then wake_up; fi
   raise_checks
 }
 

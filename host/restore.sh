@@ -16,6 +16,7 @@
 # include library/backup.sh
 # include library/health.sh
 # include library/switch.sh
+# include library/enrolment.sh
 # include library/verify.sh
 # include library/restore.sh
 
@@ -57,6 +58,7 @@ start_app() {
 settle_in() {
   commit
   start_workers
+  wake_up
   remove_staged
   remove_old_asides || note 'Not all old sets of files could be removed; the next backup tries again.'
 }

@@ -38,7 +38,7 @@ const backupSeconds = 3600;
 const listedMost = 8;
 
 /** Finds the backup that was asked for, and sees that it is whole. */
-async function chooseBackup({ plan, services, backups, report }: Stage, wish: Wish): Promise<Backup> {
+export async function chooseBackup({ plan, services, backups, report }: Stage, wish: Wish): Promise<Backup> {
   const { operation } = plan;
   const candidates = await listCandidates(backups, operation.app, operation.environment);
   for (const line of candidates.slice(0, listedMost).map(describeCandidate)) say(line);

@@ -5,7 +5,7 @@ import { config, excerpts, githubToken } from '../../src/action/shared-inputs.ts
 export const declaration = {
   name: 'Roll back',
   description:
-    'Takes an environment back through Systems Manager: to an earlier release in seconds, or to a backup of its data, after backing up what is there. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
+    'Takes an environment back: to an earlier release in seconds, to a backup of its data after backing up what is there, or onto a new instance that is launched from a golden image. What does not come up healthy is put back by itself. With plan: true it tells every step and what would be lost, and changes nothing.',
   inputs: {
     environment: {
       description: 'The environment of understudy.yml to take back.',
@@ -15,14 +15,14 @@ export const declaration = {
     },
     what: {
       description:
-        'What goes back: release (the code, by the switch alone), or data (to a backup). An image cannot be gone back to yet.',
+        'What goes back: release (the code, by the switch alone), data (to a backup), or image (the whole machine: a new instance is launched from a golden image, the data brought onto it, and the Elastic IP moved to it).',
       required: true,
       example: 'release',
       parse: parsers.oneOf('release', 'data', 'image'),
     },
     to: {
       description:
-        'Where to. Of releases: previous, previous-2 to previous-4, or the first 12 digits of one. Of data: newest-proven, newest, an age such as 24h-ago (a proven backup that is at least so old, else any), or the key of a manifest.',
+        'Where to. Of releases: previous, previous-2 to previous-4, or the first 12 digits of one. Of data: newest-proven, newest, an age such as 24h-ago (a proven backup that is at least so old, else any), or the key of a manifest. Of an image: newest-golden, or the id of one.',
       required: false,
       default: 'default',
       example: '24h-ago',
@@ -38,6 +38,14 @@ export const declaration = {
     },
     plan: {
       description: 'true: tells every step with its usual time, and what would be lost, and changes nothing.',
+      required: false,
+      default: 'false',
+      example: 'true',
+      parse: parsers.oneOf('false', 'true'),
+    },
+    confirm: {
+      description:
+        'Of an image, where the old instance does not answer: true says that what it wrote since its newest proven backup may be lost. Without it, such a rollback is refused, and tells what that is.',
       required: false,
       default: 'false',
       example: 'true',

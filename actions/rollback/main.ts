@@ -14,9 +14,11 @@ import { concluding, type Report } from '../../src/operation/report.ts';
 import { wayToBackup } from './data.ts';
 import { declaration } from './declaration.ts';
 import type { End, Way } from './hosts.ts';
+import { wayToImage } from './image.ts';
 import { planRollback } from './plan.ts';
 import { wayToRelease } from './release.ts';
 import { requireBuckets, type Stage, tellPlan } from './steps.ts';
+import { reviewMove } from './undo.ts';
 
 /** Takes an environment back, and says what became of it. */
 export function main(signal: AbortSignal): Promise<Result> {
@@ -28,9 +30,13 @@ export function post(): Promise<void> {
   return lookAfterLeftover(review);
 }
 
-/** It may have been stopped while it backed up what was there. */
-const review: Review = (services, operation, told) =>
-  operation.document === 'backup' ? reviewBackups(services, operation, told) : Promise.resolve(told);
+/** It may have been stopped while it backed up what was there, or on its way to a new instance. */
+const review: Review = async (services, operation, told) =>
+  reviewMove(
+    services,
+    operation,
+    operation.document === 'backup' ? await reviewBackups(services, operation, told) : told,
+  );
 
 async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
   const inputs = readInputs(declaration.inputs);
@@ -56,7 +62,7 @@ async function rollBack(report: Report, signal: AbortSignal): Promise<Result> {
 
 function findWay(stage: Stage, signal: AbortSignal): Promise<Way | End> {
   const { wish } = stage.plan;
-  return 'release' in wish
-    ? wayToRelease(stage, wish.release, signal)
-    : wayToBackup(stage, wish.backup, signal);
+  if ('release' in wish) return wayToRelease(stage, wish.release, signal);
+  if ('image' in wish) return wayToImage(stage, wish.image, signal);
+  return wayToBackup(stage, wish.backup, signal);
 }

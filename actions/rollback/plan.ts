@@ -7,8 +7,11 @@ import { describeOperation, type Operation } from '../../src/operation/operation
 import { type Wish as BackupWish, readWish } from '../../src/rollback/backups.ts';
 import { type ReleaseWish, readReleaseWish } from '../../src/rollback/releases.ts';
 
-/** What goes back, and to which. */
-export type Wish = { readonly backup: BackupWish } | { readonly release: ReleaseWish };
+/** What goes back, and to which: an image by its id, empty for the newest golden one. */
+export type Wish =
+  | { readonly backup: BackupWish }
+  | { readonly release: ReleaseWish }
+  | { readonly image: string };
 
 /** Refused where it has another schema than the release ran on; taken as it is; or brought back, to a backup of that release. */
 export type WhichData = 'same' | 'keep' | 'restore';
@@ -23,7 +26,10 @@ export interface Plan {
   readonly data: WhichData;
   /** Whether it is only told. */
   readonly dry: boolean;
+  /** Whether what an instance wrote that does not answer may be lost. */
+  readonly confirmed: boolean;
   readonly service: Config['service'];
+  readonly workers: Config['workers'];
   /** Seconds that one instance may take to go back to a release. */
   readonly timeout: number;
   /** Seconds that the agent of an instance may take to take a command. */
@@ -36,6 +42,7 @@ interface Asked {
   readonly to: string;
   readonly data: WhichData;
   readonly plan: 'true' | 'false';
+  readonly confirm: 'true' | 'false';
   readonly 'role-arn': string | undefined;
 }
 
@@ -44,7 +51,7 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
   const environment = findBackedUp(config, asked.environment, 'with a backup to go back to');
   const { backups } = environment;
   const wish = readWishOf(asked);
-  const { app, region, service } = config;
+  const { app, region, service, workers } = config;
   const document = asked.what === 'release' && asked.data !== 'restore' ? 'rollback' : 'restore';
   const described = { action: `rollback-${asked.what}`, document, app, region } as const;
   return {
@@ -52,7 +59,8 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
       ...{ ...described, roleArn: asked['role-arn'] },
       environment: withoutRole(environment),
     }),
-    ...{ backups, wish, data: asked.data, dry: asked.plan === 'true', service },
+    ...{ backups, wish, data: asked.data, dry: asked.plan === 'true', service, workers },
+    confirmed: asked.confirm === 'true',
     timeout: secondsOfRollback(config, environment),
     delivery: environment.rollout.deliveryMs / 1000,
   };
@@ -61,20 +69,23 @@ export function planRollback(asked: Asked, job: Job, config: Config): Plan {
 function readWishOf({ what, to, data }: Asked): Wish {
   const where = to === 'default' ? undefined : to;
   if (what === 'release') return { release: readReleaseWish(where) };
-  if (what === 'image') throw imageIsNotThere();
-  if (data === 'same') return { backup: readWish(where) };
-  throw new ConfigurationError({
-    where: 'input data',
-    what: `${data} says what an earlier release meets; with what: data, the data goes back by itself.`,
-    how: 'Leave it out, or ask for what: release.',
-  });
+  if (data !== 'same') {
+    throw new ConfigurationError({
+      where: 'input data',
+      what: `${data} says what an earlier release meets; with what: ${what}, the data goes back by itself.`,
+      how: 'Leave it out, or ask for what: release.',
+    });
+  }
+  return what === 'image' ? { image: readImageWish(where) } : { backup: readWish(where) };
 }
 
-function imageIsNotThere(): ConfigurationError {
-  return new ConfigurationError({
-    where: 'input what',
-    what: 'Going back to an image is not done by this version. Nothing was changed.',
-    how: 'Where the instance lives, what: data brings a backup back. Where it is lost, launch one from its newest golden image, prepare it as an operator, and restore the newest proven backup on it as docs/restore.md tells; then move the address.',
+function readImageWish(to: string | undefined): string {
+  if (to === undefined || to === 'newest-golden') return '';
+  if (/^ami-[0-9a-f]{8,17}$/.test(to)) return to;
+  throw new ConfigurationError({
+    where: 'input to',
+    what: `It must be newest-golden, or the id of an image, not ${JSON.stringify(to)}.`,
+    how: 'Example: to: newest-golden',
   });
 }
 

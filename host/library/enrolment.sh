@@ -7,6 +7,24 @@ unenrolled=$state/unenrolled
 
 is_unenrolled() { [[ -f $unenrolled ]]; }
 
+# While this file is there no backup was restored yet on a copy that is to take another machine's place: what its image held of the
+# app is old, so no release is live, and what runs by the clock does not. A restore, or an operator's prepare-host, takes it away.
+asleep=$state/asleep
+
+is_asleep() { [[ -f $asleep ]]; }
+
+fall_asleep() {
+  : | write_whole "$asleep"
+  rm -f "$home/current"
+  sync "$home"
+}
+
+wake_up() {
+  is_asleep || return 0
+  rm "$asleep"
+  start_clockwork
+}
+
 # same, another or unknown. The board of today's instances says which one it is, with no network; others have an own number.
 tell_machine() {
   local recorded found board=${UNDERSTUDY_BOARD:-/sys/class/dmi/id} until

@@ -60,6 +60,7 @@ see_that_it_is_ours() {
   if [[ $machine == another ]]; then set_aside; fi
   if [[ $machine == same ]] && ! is_unenrolled; then
     remember_machine
+    if is_asleep; then stop_clockwork; fi
     return
   fi
   stop_clockwork

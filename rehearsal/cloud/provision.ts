@@ -1,3 +1,4 @@
+import { DescribeVpcsCommand, EC2Client } from '@aws-sdk/client-ec2';
 import {
   CreateOpenIDConnectProviderCommand,
   IAMClient,
@@ -92,9 +93,10 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     name: `${wish.app}-${wish.environment}-rollback`,
     template: 'infra/rollback.yaml',
     bucket,
-    parameters: { ...parameters, WorkflowRefs: rollbacks.join(',') },
+    parameters: { ...parameters, WorkflowRefs: rollbacks.join(','), Vpc: await networkOf(cloud) },
   };
   if (rollbacks.length > 0) {
+    await storeTemplate(cloud, bucket, 'production-host');
     await raiseStack(cloud, rollback);
     tell(`the stack ${rollback.name} is complete`);
   }
@@ -127,6 +129,14 @@ export async function provision(cloud: Cloud, wish: Provision): Promise<string[]
     `${resources.length - skipped.length + 1} resources are there; not exercised here: ${skipped.join(', ')}`,
   );
   return skipped;
+}
+
+/** The network that hosts run in: the account's default one. */
+async function networkOf(cloud: Cloud): Promise<string> {
+  const ec2 = new EC2Client(operatorClient(cloud));
+  const Filters = [{ Name: 'is-default', Values: ['true'] }];
+  const { Vpcs: [network] = [] } = await ec2.send(new DescribeVpcsCommand({ Filters }));
+  return network?.VpcId ?? '';
 }
 
 /** The roles that launch an environment anew; production is not launched so. */

@@ -405,6 +405,26 @@ export const reasons = {
     sentence: 'An instance of the environment runs that launch-staging did not make, and cannot replace.',
     todo: 'Stop it, or take its tag App away; then run this job again.',
   },
+  moved: {
+    of: ['done'],
+    sentence: 'The environment is on a new instance, which was launched from an image and is healthy.',
+    todo: 'Look at the app; remove the old instance, which is kept stopped, when you are sure.',
+  },
+  'not-moved': {
+    of: ['reverted', 'failed', 'unknown'],
+    sentence: 'The environment could not be brought onto a new instance.',
+    todo: 'Mend what the sentence names; then run this job again.',
+  },
+  'cannot-move': {
+    of: ['refused'],
+    sentence: 'What a new instance of the environment needs is not there.',
+    todo: 'Mend what the sentence names; then run this job again.',
+  },
+  'loss-unconfirmed': {
+    of: ['refused'],
+    sentence: 'The old instance does not answer, so what it wrote since its backup would be lost.',
+    todo: 'Where that may be lost, run this job again with confirm: true.',
+  },
   'former-left': {
     of: ['failed'],
     sentence:

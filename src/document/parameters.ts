@@ -129,6 +129,12 @@ export const documentParameters = {
       allowedPattern: '^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$',
       default: 'none',
     },
+    wake: {
+      description:
+        'Of a copy of another machine: no lets nothing of the app run on it, as before a first release, until a backup was restored on it.',
+      allowedPattern: '^(yes|no)$',
+      default: 'yes',
+    },
     scrub: {
       description:
         'Of a copy of another machine that is to serve another environment, except drill: required runs the hook scrub of its release before anything starts; none: the data may be used as they are.',

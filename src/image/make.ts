@@ -2,7 +2,9 @@ import { CreateImageCommand, EnableImageDeprecationCommand } from '@aws-sdk/clie
 import { OperationError } from '../action/errors.ts';
 import { say } from '../action/log.ts';
 import { isNamed } from '../aws/errors.ts';
+import { placeOf } from '../instance/find.ts';
 import { findImage, type ImageFacts, type ImageServices, isOf, isUsable, mark, toFacts } from './image.ts';
+import { placeTags } from './place.ts';
 import { removeImage } from './remove.ts';
 
 /** An image as it is to be made. */
@@ -49,7 +51,7 @@ async function create({ clients, bucket }: ImageServices, order: ImageOrder): Pr
   const { app, environment, instance, name, operation, reboot, extraTags } = order;
   const tags = {
     ...{ Name: name, App: app, Environment: environment, Operation: operation, Instance: instance },
-    ...{ ...extraTags, [mark.key]: mark.value },
+    ...{ ...placeTags(await placeOf(clients.ec2, instance)), ...extraTags, [mark.key]: mark.value },
   };
   const Tags = Object.entries(tags).map(([Key, Value]) => ({ Key, Value }));
   const { ImageId = '' } = await clients.ec2.send(

@@ -13,8 +13,17 @@ export interface Instance {
   readonly tags: Readonly<Record<string, string>>;
 }
 
+/** Where and as what an instance runs: what another one needs to take its place. */
+export interface Place {
+  /** Such as t3.medium. */
+  readonly type: string;
+  readonly subnet: string;
+  /** Ids of its security groups. */
+  readonly groups: readonly string[];
+}
+
 /** An instance as EC2 lists it. */
-interface Listed extends Instance {
+export interface Listed extends Instance {
   /** EC2's own word: pending, running, stopping, stopped, shutting-down or terminated. */
   readonly state: string;
   /** Its public address; empty where it has none. */
@@ -89,7 +98,25 @@ export async function listInstances(
     found.push(...(page.Reservations ?? []).flatMap(({ Instances = [] }) => Instances));
     token = page.NextToken;
   } while (token);
+  const known = places.get(ec2) ?? new Map<string, Place>();
+  places.set(ec2, known);
+  for (const one of found) known.set(one.InstanceId ?? '', toPlace(one));
   return found.map(toInstance).sort((a, b) => a.id.localeCompare(b.id));
+}
+
+/** What listing told on the way: a promotion asks AWS no more often than it must. */
+const places = new WeakMap<EC2Client, Map<string, Place>>();
+
+/** The place of an instance that is there. */
+export async function placeOf(ec2: EC2Client, id: string): Promise<Place> {
+  const known = places.get(ec2)?.get(id);
+  if (known) return known;
+  const { Reservations = [] } = await ec2.send(new DescribeInstancesCommand({ InstanceIds: [id] }));
+  return toPlace(Reservations[0]?.Instances?.[0] ?? {});
+}
+
+function toPlace({ InstanceType, SubnetId: subnet = '', SecurityGroups = [] }: Ec2Instance): Place {
+  return { type: InstanceType ?? '', subnet, groups: SecurityGroups.flatMap(({ GroupId }) => GroupId ?? []) };
 }
 
 function toInstance({

@@ -37,6 +37,8 @@ export interface Lease {
   readonly lost: AbortSignal;
   /** Asked right before something is changed. @throws OperationError when less is left than a call may take */
   requireTime(): void;
+  /** Reads it again, right before what cannot be taken back. @throws OperationError when it is not ours any more */
+  confirm(): Promise<void>;
   /** Gives it back; says so when it was not ours any more. Safe to repeat. */
   release(): Promise<'released' | 'not ours'>;
   /** Stops renewing and leaves it held: a host is still at work, and the post step looks after it. */
@@ -186,6 +188,11 @@ function keepLease(options: LeaseOptions, key: string, first: Written, firstEtag
     lost: lost.signal,
     requireTime() {
       if (leftMs() < callTimeoutMs) lose('it could not be renewed in time.');
+      lost.signal.throwIfAborted();
+    },
+    async confirm() {
+      const now = await bucket.read(key);
+      if (!now || readWritten(now.bytes, key).nonce !== mine.nonce) lose('somebody else took it.');
       lost.signal.throwIfAborted();
     },
     async leave() {

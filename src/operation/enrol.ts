@@ -14,13 +14,18 @@ export interface Enrolment {
   readonly workers: readonly string[];
   /** The backup bucket of the environment, where it has one. */
   readonly backups?: string;
+  /** `no`: of a copy, nothing of what it holds starts before a backup was restored on it. */
+  readonly wake?: 'no';
 }
 
 /**
  * Makes an instance a host of its environment, by `prepare-host`.
  * @throws OperationError when it cannot be made one
  */
-export async function enrol(host: LoneHost, { id, service, workers, backups }: Enrolment): Promise<Told> {
+export async function enrol(
+  host: LoneHost,
+  { id, service, workers, backups, wake }: Enrolment,
+): Promise<Told> {
   const { bucket, region } = host.operation;
   const { listen, user, notify, switch: manner } = service;
   const told = await sendToOne(host, {
@@ -29,6 +34,7 @@ export async function enrol(host: LoneHost, { id, service, workers, backups }: E
       ...{ user, port: String(listen), switch: manner, notify: String(notify) },
       ...{ workers: workers.join(',') || 'none', bucket, region },
       ...(backups !== undefined && { backups }),
+      ...(wake && { wake }),
     },
   });
   const { instance, reason, result, sentence, todo } = told;

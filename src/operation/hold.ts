@@ -30,6 +30,8 @@ export interface Held {
   readonly signal: AbortSignal;
   /** Asked right before something is changed. @throws OperationError when the lease may be over before it is done */
   readonly requireTime: () => void;
+  /** Reads the lease again, right before what cannot be taken back. @throws OperationError when it is not ours any more */
+  readonly confirm: () => Promise<void>;
   /** To be told before another piece of work begins under the lease: what post would look after from then on. */
   readonly leave: (more: Partial<Pick<Leftover, 'operation' | 'instances' | 'release'>>) => void;
   /** To be told the command's id as soon as it is sent: from then on a host may be at work. */
@@ -70,6 +72,7 @@ export async function holdingLease<Value extends Worked>(
       settled: () => noteSent(''),
       leave,
       requireTime: () => lease.requireTime(),
+      confirm: () => lease.confirm(),
     });
     open = value.open;
     return value;

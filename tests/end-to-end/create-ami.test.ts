@@ -126,6 +126,9 @@ time.sleep(3600)`,
     expect(tagsOf(made ?? {})).toMatchObject({
       ...{ App: app, Environment: environment, Golden: 'true', Release: release },
       ...{ Instance: kiosk.host.id, Name: `kiosk-staging-${run.runId}` },
+      // Where another instance of it would run, which nobody else tells once this one is destroyed.
+      InstanceType: expect.stringMatching(/^\w+\.\w+$/),
+      ...{ Subnet: expect.stringMatching(/^subnet-/), Groups: expect.stringMatching(/^sg-/) },
     });
     expect(Date.parse(made?.DeprecationTime ?? '')).toBeGreaterThan(Date.now() + 89 * 86_400_000);
     expect(jobOf(run, 'image').outputs).toMatchObject({ image: made?.ImageId, golden: 'true' });

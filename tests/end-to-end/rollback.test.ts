@@ -167,7 +167,12 @@ describe('the button: data', () => {
       /^There is no backup in .+ that is 24 h old/,
     ],
     ['another word', { to: 'yesterday' }, 'bad-input', /^input to: It must be newest-proven/],
-    ['an image', { what: 'image' }, 'bad-input', /^input what: /],
+    [
+      'an image by no id',
+      { what: 'image', to: '24h-ago' },
+      'bad-input',
+      /^input to: It must be newest-golden/,
+    ],
     [
       'one that is not there',
       { to: 'backups/kiosk/staging/daily/x/manifest.json' },

@@ -221,3 +221,40 @@ printf '[Service]\\nEnvironment=UNDERSTUDY_PATIENCE=2 UNDERSTUDY_BOARD=/root/boa
     });
   });
 });
+
+describe('a machine that is to take the place of another', () => {
+  let heir: Host;
+  /** Users wait with the holder; nothing of the image's runs but what watches the host. */
+  const asleep = {
+    ...nothing,
+    units: ['shop-pause.service'],
+    listens: expect.stringContaining(':8080'),
+    clockwork: 'inactive\ninactive\nactive',
+  };
+  const held = 'systemctl --quiet is-active shop.socket shop-pause.service understudy-check@shop.timer';
+
+  beforeAll(async () => {
+    heir = await Host.launch(cloud, image);
+    await refusesToStart(heir);
+    await heir.shell('rm -f /root/cron-ran /root/ticked');
+  });
+
+  test('is enrolled, and runs nothing of what its image held, whose data are old', async () => {
+    expect(await heir.prepare({ workers: 'kept', wake: 'no' })).toMatchObject({ result: 'done' });
+    await heir.until(held);
+    expect(await runs(heir)).toEqual(asleep);
+    expect(await heir.probe()).toMatchObject({ result: 'done', live: '' });
+  });
+
+  test('nor at its next boot', async () => {
+    await heir.cutPower();
+    await heir.until(held);
+    expect(await runs(heir)).toEqual(asleep);
+  });
+
+  test('runs by the clock again once it is told to wake', async () => {
+    expect(await heir.prepare({ workers: 'kept' })).toMatchObject({ reason: 'already-prepared' });
+    await heir.until('test -e /root/cron-ran && test -e /root/ticked');
+    expect(await heir.shell(`ls ${state}/asleep 2>/dev/null || true`)).toBe('');
+  });
+});

@@ -15,6 +15,7 @@ import {
   textAt,
   writeXml,
 } from '../xml.ts';
+import { withDefaultNetwork } from './default-network.ts';
 import { filtersOf, listOf, matchesFilter, numbersOf, type SendForm, withoutFilters } from './form.ts';
 import type { Images } from './images.ts';
 import type { Machine, MachineAction, MachineState, Machines } from './machines.ts';
@@ -146,7 +147,9 @@ export class Instances implements Fleet {
   async terminate(call: Call): Promise<Answer> {
     const ids = listOf(formOf(call), 'InstanceId');
     const before = await this.#states();
-    return await this.#change(call, ids, before, (id) => this.#parts.machines.terminate(id));
+    const answer = await this.#change(call, ids, before, (id) => this.#parts.machines.terminate(id));
+    for (const id of ids) await this.#freeAddresses(id);
+    return answer;
   }
 
   /**
@@ -170,6 +173,18 @@ export class Instances implements Fleet {
   async dismiss(id: string): Promise<void> {
     await this.#parts.moto.query('ec2', 'TerminateInstances', { 'InstanceId.1': id });
     if ((await this.#states()).has(id)) await this.#parts.machines.terminate(id);
+    await this.#freeAddresses(id);
+  }
+
+  /** Who is terminated loses its Elastic IP, which moto leaves with it. */
+  async #freeAddresses(id: string): Promise<void> {
+    const { moto } = this.#parts;
+    const asked = { 'Filter.1.Name': 'instance-id', 'Filter.1.Value.1': id };
+    const document = await moto.query('ec2', 'DescribeAddresses', asked);
+    for (const item of elementsNamed(document, 'addressesSet').flatMap(itemsOf)) {
+      const AssociationId = textAt(item, 'associationId');
+      if (AssociationId) await moto.query('ec2', 'DisassociateAddress', { AssociationId });
+    }
   }
 
   /** The state of an instance's host; undefined where it has none. */
@@ -206,7 +221,7 @@ export class Instances implements Fleet {
     const { images, machines, moto, sendForm } = this.#parts;
     const askedImage = form.get('ImageId');
     if (askedImage !== null) await images.requireLaunchable(askedImage);
-    const forwarded = new URLSearchParams(form);
+    const forwarded = new URLSearchParams(await withDefaultNetwork(moto, form));
     // moto launches MinCount; EC2 launches as many as it can up to MaxCount.
     forwarded.set('MinCount', form.get('MaxCount') ?? '1');
     const answer = await sendForm(call, forwarded);

@@ -20,6 +20,7 @@ function send(fleet: Fleet): Promise<InstanceOutcome[]> {
   const held: Held = {
     fence: 1,
     signal,
+    confirm: async () => {},
     requireTime: () => {},
     leave: () => {},
     onSent: () => {},

@@ -22,7 +22,7 @@ async function backUp(says: object | undefined) {
   const left: unknown[] = [];
   const { signal } = new AbortController();
   const held: Held = {
-    ...{ fence: 7, signal, requireTime: () => {}, onSent: () => {} },
+    ...{ fence: 7, signal, confirm: async () => {}, requireTime: () => {}, onSent: () => {} },
     settled: () => left.push('settled'),
     leave: ({ operation: of }) => left.push(of?.id),
   };

@@ -145,6 +145,7 @@ describe('taking back', () => {
       signal,
       onSent: () => {},
       settled: () => {},
+      confirm: async () => {},
       requireTime: () => {},
       leave,
     };
