@@ -200,11 +200,15 @@ async function takeOver(going: Going, old: Listed): Promise<Backup> {
   });
 }
 
-function halted({ instance, sentence }: Pick<Told, 'instance' | 'sentence'>, what: string): OperationError {
+/** What a host did not do; where that is the old one, there is a way without it. */
+function halted(
+  { instance, sentence }: Pick<Told, 'instance' | 'sentence'>,
+  what: string,
+  todo = `Mend what the sentence names; then run this job again. Where it cannot be mended, stop the instance (aws ec2 stop-instances --instance-ids ${instance}), and run this job again with confirm: true: then the newest proven backup is taken.`,
+): OperationError {
   return new OperationError({
-    ...{ reason: 'not-moved', outcome: 'failed', instance, stateNow: '' },
+    ...{ reason: 'not-moved', outcome: 'failed', instance, stateNow: '', todo },
     happened: `${what}: ${sentenceOf(sentence)}`,
-    todo: `Mend what the sentence names; then run this job again. Where it cannot be mended, stop the instance (aws ec2 stop-instances --instance-ids ${instance}), and run this job again with confirm: true: then the newest proven backup is taken.`,
   });
 }
 
@@ -243,7 +247,7 @@ async function restoreOn(
     parameters: { fence: String(held.fence), excerpts, mode: 'restore' },
   });
   say(`${instance}  ${told.result} (${told.reason}): ${told.sentence}`);
-  if (!succeeded(told)) throw halted(told, 'The backup could not be brought onto it');
+  if (!succeeded(told)) throw halted(told, 'The backup could not be brought onto it', told.todo);
   return told;
 }
 
@@ -274,12 +278,12 @@ function concludeMove(
   { stage, image, old, address }: Scene,
   { instance }: LaunchedHost,
   restored: Told,
-  { key, manifest }: Backup,
+  { manifest }: Backup,
   left: string | undefined,
 ): Judged {
   const { app, environment } = stage.plan.operation;
   const copied = new Date(manifest.copied).toISOString().slice(0, 19);
-  const on = `${instance} is ${environment} now, launched from ${image.id}, with the data of ${copied}Z (${key}), and healthy; ${address.address} leads to it.`;
+  const on = `${instance} is ${environment} now, launched from ${image.id}, with the data of ${copied}Z, and healthy; ${address.address} leads to it.`;
   const result = withOld({ app, on, old, left });
   const told: Told = {
     ...instanceOutcome(instance, result, false),

@@ -25,6 +25,8 @@ const parts = {
   kiosk,
   /** Its instance is lost. */
   island: kiosk,
+  /** Its instance is replaced, and destroyed. */
+  depot: kiosk,
   /** Has three instances. */
   trio: { ...kiosk, hosts: 3 },
   /** Has a production beside its staging. */

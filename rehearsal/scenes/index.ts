@@ -6,6 +6,7 @@ import { theButtonData, theButtonRelease } from './buttons.ts';
 import { theBadDay, theDrill } from './drills.ts';
 import { firstDeploy } from './first-deploy.ts';
 import { fleet } from './fleet.ts';
+import { theButtonImage } from './image-button.ts';
 import { incident } from './incident.ts';
 import { interruptedRuns } from './interrupted-runs.ts';
 import { lostInstance } from './lost-instance.ts';
@@ -44,4 +45,5 @@ export const scenes: readonly Scene[] = [
   releaseDay,
   refusedPromotions,
   badPromotions,
+  theButtonImage,
 ];
