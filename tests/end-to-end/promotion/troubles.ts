@@ -40,6 +40,9 @@ const mutations: Readonly<Record<string, Omit<Wish, 'kind'>>> = {
   'giving the lease back': { ...put('leases'), after: 1 },
 };
 
+/** A host tries these again for a quarter of an hour, longer than the runner waits here. */
+const patient = new Set(["the host's backup"]);
+
 /** Each place alone, and those where nothing is changed yet one after the other. */
 export const troubles: readonly Trouble[] = [
   { name: 'the runner dies: at each step before the lease', deaths: beforeLease },
@@ -48,9 +51,11 @@ export const troubles: readonly Trouble[] = [
   })),
   ...Object.entries(mutations).flatMap(([name, call]) => [
     { name: `${name}: its answer lost once`, fault: { ...call, kind: 'lost' } as const },
-    {
-      name: `${name}: its answer lost each time`,
-      fault: { ...call, kind: 'lost', times: 'always' } as const,
-    },
+    patient.has(name)
+      ? { name: `${name}: its answer lost four times`, fault: { ...call, kind: 'lost', times: 4 } as const }
+      : {
+          name: `${name}: its answer lost each time`,
+          fault: { ...call, kind: 'lost', times: 'always' } as const,
+        },
   ]),
 ];
