@@ -201,6 +201,10 @@ describe('of the button', () => {
       tagged('production', { 'ec2:Owner': '999999999999' }),
     ],
     [
+      ...(['what was laid aside since, too', true, builder, 'ec2:TerminateInstances', instance] as const),
+      tagged('retired', launched),
+    ],
+    [
       'what was launched so is terminated',
       true,
       builder,
