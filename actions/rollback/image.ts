@@ -25,14 +25,14 @@ const anyDisk = 16_384;
 export async function wayToImage(stage: Stage, image: string, signal: AbortSignal): Promise<Way | End> {
   const { plan, report } = stage;
   const { standing, answers } = await phase('Look at what is there', () => survey(stage, signal));
+  const { moved, old } = standing;
+  if (moved && !plan.dry)
+    return { instances: [moved.id], go: (held) => finish({ stage, ...standing, moved }, held) };
   const chosen = await phase('Choose the image', () => findImageOf(stage, image));
   report.facts.unshift([
     'Image',
     `${code(chosen.image.id)} ${chosen.image.golden ? '(golden)' : '(not golden)'}`,
   ]);
-  const { moved, old } = standing;
-  if (moved && !plan.dry)
-    return { instances: [moved.id], go: (held) => finish({ stage, ...standing, moved }, held) };
   const backup = answers
     ? undefined
     : await phase('Choose the backup', () => chooseBackup(stage, { ageMs: 0 }));
