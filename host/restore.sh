@@ -158,7 +158,7 @@ finish_restored() {
 }
 
 tell_content() {
-  of_manifest '(.databases | length) as $count | "\($count) database\(if $count == 1 then "" else "s" end) with \([.databases[].tables[]] | add // 0) rows, as they were at \(.copied / 1000 | floor | todate)"'
+  of_manifest '"\(.databases | length | if . == 1 then "1 database" else "\(.) databases" end) with \([.databases[].tables[]] | add // 0) rows, as they were at \(.copied / 1000 | floor | todate)"'
 }
 
 tell_kept() {
