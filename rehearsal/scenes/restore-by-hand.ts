@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { onHost } from '../cloud/cloud.ts';
 import { repositoryFolder } from '../ground/places.ts';
 import { backupsOf } from './backups.ts';
@@ -37,6 +38,9 @@ export const restoreByHand: Scene = {
     assert.match(back.told, /^reverted \(check-failed\): .*The whole old set of files was put back\./m);
     assert.deepEqual(await chatmrpt.host.column('app.db', names), before);
     assert.match(await chatmrpt.host.get('/health'), /"status":"ok"/);
+    // A drill that chose it for its older one would be red, and rightly so.
+    const Bucket = `${chatmrpt.app}-understudy-backups`;
+    await chatmrpt.account.s3.send(new DeleteObjectCommand({ Bucket, Key: bad }));
     const calls = await chatmrpt.account.callsSince();
     const note =
       'listed, proven to level 4, restored; the second, on which the app was not well, was taken back';
