@@ -10,10 +10,10 @@ import { type Cloud, startCloud, stopCloud } from './cloud/cloud.ts';
 import { untilStopped } from './ground/stop.ts';
 import { resultTable, type ScenePlayed, writeReport } from './report.ts';
 import { Cast, type Role } from './scenes/cast.ts';
-import { Quiet } from './scenes/quiet.ts';
 import type { Recording } from './scenes/recording.ts';
 import type { Stage } from './scenes/scene.ts';
 import type { Staging } from './scenes/staging.ts';
+import { Turns } from './scenes/turns.ts';
 import { type Numbered, readProgramme } from './words.ts';
 
 interface Rehearsal {
@@ -28,7 +28,7 @@ const programme = readProgramme(process.argv.slice(2), (sentence) => {
 // A name of its own for each process, so that two rehearsals do not disturb each other.
 const cloudName = `r${process.pid.toString(36)}`;
 const played: ScenePlayed[] = [];
-const quiet = new Quiet(programme.scenes.filter(({ measured }) => measured).length);
+const turns = new Turns(programme.scenes);
 const stop = untilStopped();
 const stopped = new Promise((resolve) => stop.addEventListener('abort', resolve));
 
@@ -84,7 +84,7 @@ async function setStage(
     open[role] = await opened(cast).get(role);
   }
   // A scene names every role that it plays with.
-  const stage = { ...open, cloud: opened(cloud), quiet, say } as Stage;
+  const stage = { ...open, cloud: opened(cloud), say } as Stage;
   return { stage, stagings: Object.values(open) };
 }
 
@@ -92,15 +92,15 @@ async function playTask(scene: Numbered, rehearsal: Rehearsal, say: Stage['say']
   const sayStopping = () => say('stopping: the run under way is cancelled');
   stop.addEventListener('abort', sayStopping);
   try {
-    if (scene.beside === 'later') await Promise.race([quiet.over(), stopped]);
-    const set = () => setStage(scene, rehearsal, say);
-    const { stage, stagings } = await (scene.beside === 'waits' ? quiet.alone(set) : set());
+    await Promise.race([turns.toBegin(scene), stopped]);
     stop.throwIfAborted();
-    const work = () => play(scene, stage, stagings);
-    await (scene.measured ? quiet.alone(work) : work());
+    const { stage, stagings } = await setStage(scene, rehearsal, say);
+    await Promise.race([turns.toMeasure(scene), stopped]);
+    stop.throwIfAborted();
+    await play(scene, stage, stagings);
   } finally {
     stop.removeEventListener('abort', sayStopping);
-    if (scene.measured) quiet.played();
+    turns.ended(scene);
   }
 }
 
@@ -119,23 +119,6 @@ function sayer<T extends Pick<ListrTaskWrapper<Rehearsal, never, never>, 'output
   };
 }
 
-function sceneTasks(): ListrTask<Rehearsal>[] {
-  const part = (title: string, chosen: readonly Numbered[], concurrent: boolean): ListrTask<Rehearsal>[] => {
-    if (chosen.length === 0) return [];
-    // A scene that fails does not hide what the next one would show.
-    const options = { concurrent, exitOnError: false };
-    return [{ title, task: (_, task) => task.newListr(chosen.map(sceneTask), options) }];
-  };
-  const { true: beside = [], false: others = [] } = Object.groupBy(
-    programme.scenes,
-    (scene) => `${scene.beside !== undefined}` as const,
-  );
-  return [
-    ...part('Play one scene after the other', others, false),
-    ...part('Play others beside them', beside, true),
-  ];
-}
-
 const timer = { ...PRESET_TIMER, field: (ms: number) => `${(ms / 1000).toFixed(1)} s` };
 
 const tasks = new Listr<Rehearsal>(
@@ -150,7 +133,9 @@ const tasks = new Listr<Rehearsal>(
     },
     {
       title: 'The rehearsal',
-      task: (_, task) => task.newListr<Rehearsal>(sceneTasks(), { concurrent: true, exitOnError: false }),
+      // A scene that fails does not hide what the others would show.
+      task: (_, task) =>
+        task.newListr<Rehearsal>(programme.scenes.map(sceneTask), { concurrent: true, exitOnError: false }),
     },
   ],
   {

@@ -37,7 +37,7 @@ export const adopting: Scene = {
   key: 'adopting',
   name: 'Adopting: an instance made by hand comes to releases and backups, untouched until the last hour',
   roles: [],
-  beside: 'later',
+  later: true,
   async play({ cloud, say }) {
     const old = await handMade(cloud);
     const [repository, values] = await ownValues(cloud, old.id);

@@ -58,8 +58,7 @@ export const badPromotions: Scene = {
   key: 'bad-promotions',
   name: 'The bad release: well on staging, taken back on production, in the deploy and while it is watched',
   roles: ['market'],
-  beside: 'waits',
-  play: ({ market, quiet, say }) =>
+  play: ({ market, say }) =>
     onProduction(market, say, async (production) => {
       await production.ensureProven();
       await production.host.ask(
@@ -69,7 +68,7 @@ export const badPromotions: Scene = {
       const seen = [];
       for (const one of bad) {
         say(`a release that ${one.what}`);
-        seen.push(await playBad(production, one, (work) => quiet.alone(work)));
+        seen.push(await playBad(production, one));
       }
       const loads = seen.map(({ load }) => load);
       return {
@@ -83,11 +82,7 @@ export const badPromotions: Scene = {
     }),
 };
 
-async function playBad(
-  production: Production,
-  { what, tag, reason, files }: Bad,
-  alone: <Value>(work: () => Promise<Value>) => Promise<Value>,
-) {
+async function playBad(production: Production, { what, tag, reason, files }: Bad) {
   const { repository } = production.staging;
   const live = await production.host.liveRelease();
   const before = await Promise.all(
@@ -96,7 +91,7 @@ async function playBad(
   for (const [file, change] of Object.entries(files)) await repository.edit(file, change);
   await repository.commit(`A release that ${what}`);
   await production.release(tag);
-  const promotion = await alone(() => production.promoteUnderLoad(tag));
+  const promotion = await production.promoteUnderLoad(tag);
   for (const [file, text] of before) await repository.write(file, text);
   await repository.commit('Take it back');
   const { result, load } = promotion;

@@ -8,7 +8,7 @@ export const fleet: Scene = {
   key: 'fleet',
   name: 'A fleet of three: one broken, one out of reach',
   roles: ['trio'],
-  beside: 'later',
+  later: true,
   async play({ trio, say }) {
     const [healthy, broken, cutOff] = trio.hosts;
     assert.ok(healthy && broken && cutOff, 'there are not three hosts');

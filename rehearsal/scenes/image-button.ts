@@ -22,7 +22,7 @@ export const theButtonImage: Scene = {
   key: 'button-image',
   name: 'The button: a new instance takes the place of one that answers, and of one that is destroyed',
   roles: ['depot'],
-  beside: 'later',
+  later: true,
   async play({ depot, say }) {
     await depot.ensureLive();
     const address = await giveAddress(depot);

@@ -13,14 +13,13 @@ export const lostInstance: Scene = {
   key: 'gone',
   name: 'An instance that is gone: cut off before its deploy, and in the middle',
   roles: ['island'],
-  beside: 'waits',
-  async play({ island, quiet, say }) {
-    await quiet.alone(() => settleIn(island));
+  async play({ island, say }) {
+    await settleIn(island);
     const live = await island.host.liveRelease();
     const invocation = await island.host.liveInvocation();
 
     say('push, and cut the network before the command is delivered');
-    const cut = await quiet.alone(() => cutBeforeDelivery(island));
+    const cut = await cutBeforeDelivery(island);
     const unreached = await cut.run;
     await island.host.heal();
     assertConclusion(unreached, 'failure');
@@ -42,7 +41,7 @@ export const lostInstance: Scene = {
     const onLine = (line: string): void => {
       if (told.test(line)) verdict.resolve();
     };
-    const going = await quiet.alone(() => loseWhileAtWork(island, onLine));
+    const going = await loseWhileAtWork(island, onLine);
     say('the host is up again without its network, and puts back what was left');
     await island.host.untilEnded();
     assert.equal(await island.host.liveRelease(), live);
@@ -56,7 +55,7 @@ export const lostInstance: Scene = {
     assert.equal(await island.account.lease(), 'released');
 
     say('run it again');
-    const again = await quiet.alone(() => island.rerun());
+    const again = await island.rerun();
     assertConclusion(again, 'success');
     assert.equal(deployResult(again).result, 'done');
     const { summary } = jobOf(again, 'deploy');
@@ -76,7 +75,7 @@ async function settleIn(island: Staging): Promise<void> {
   await island.ensureLive();
 }
 
-/** The run goes on: what waits for it must not keep others from their turn. */
+/** A run that goes on while other things happen to it. */
 interface Going {
   readonly run: Promise<Run>;
 }

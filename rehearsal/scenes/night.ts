@@ -13,7 +13,7 @@ export const nightWithoutGitHub: Scene = {
   key: 'night',
   name: 'The night without GitHub: the schedule in AWS backs Isso up',
   roles: ['isso'],
-  beside: 'later',
+  later: true,
   async play({ isso, say }) {
     await isso.ensureLive();
     const before = (await backupsOf(isso)).length;

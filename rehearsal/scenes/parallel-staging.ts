@@ -27,7 +27,7 @@ export const parallelStaging: Scene = {
   key: 'parallel',
   name: 'Parallel staging: launched from the golden image of production, scrubbed, replaced by the next, and ended by AWS',
   roles: [],
-  beside: 'later',
+  later: true,
   async play({ cloud, say }) {
     const repository = await ownRepository(cloud);
     const staging = await Staging.open(cloud, repository);

@@ -176,22 +176,14 @@ async function writeForProduction({ repository, app }: Staging, name: string): P
 }
 
 const opened = new WeakMap<Staging, Promise<Production>>();
-const turns = new WeakMap<Staging, Promise<unknown>>();
 
-/** Plays on the production of a staging environment, which is opened for the first who comes; others wait for their turn. */
-export function onProduction<Value>(
+/** Plays on the production of a staging environment, which is opened for the first who comes. */
+export async function onProduction<Value>(
   staging: Staging,
   say: (line: string) => void,
   play: (production: Production) => Promise<Value>,
 ): Promise<Value> {
-  const turn = (turns.get(staging) ?? Promise.resolve()).then(async () => {
-    const production = opened.get(staging) ?? Production.open(staging, say);
-    opened.set(staging, production);
-    return play(await production);
-  });
-  turns.set(
-    staging,
-    turn.catch(() => undefined),
-  );
-  return turn;
+  const production = opened.get(staging) ?? Production.open(staging, say);
+  opened.set(staging, production);
+  return play(await production);
 }

@@ -142,7 +142,6 @@ export const refusedPromotions: Scene = {
   key: 'refused-promotions',
   name: 'Refused promotions: eight that must not be, each with its sentence, and nothing changed',
   roles: ['market'],
-  beside: 'waits',
   play: ({ market, say }) =>
     onProduction(market, say, async (production) => {
       await production.ensureProven();

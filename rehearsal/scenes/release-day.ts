@@ -8,8 +8,7 @@ export const releaseDay: Scene = {
   key: 'release-day',
   name: 'The release day: a tag promotes what staging proved, under the users of production',
   roles: ['market'],
-  beside: 'waits',
-  play: ({ market, quiet, say }) =>
+  play: ({ market, say }) =>
     onProduction(market, say, async (production) => {
       say('a backup of production is made, and proven to restore');
       await production.ensureProven();
@@ -22,7 +21,7 @@ export const releaseDay: Scene = {
       const proven = await market.host.liveRelease();
       const backups = await production.keys('backups', 'backups/');
       say('its tag is pushed, while users ask production');
-      const { run, result, load } = await quiet.alone(() => production.promoteUnderLoad('v1.1.0'));
+      const { run, result, load } = await production.promoteUnderLoad('v1.1.0');
       assert.deepEqual([result.result, result.reason], ['done', 'promoted'], result.sentence);
       assertNothingLost(load);
       assert.equal(await production.host.liveRelease(), proven, 'it is not the release that staging proved');

@@ -1,6 +1,5 @@
 import type { Cloud } from '../cloud/cloud.ts';
 import type { Role } from './cast.ts';
-import type { Quiet } from './quiet.ts';
 import type { Staging } from './staging.ts';
 
 /** What a scene saw. Waits and times are told, never judged; losses, data and verdicts are asserted in `play`. */
@@ -22,27 +21,22 @@ export interface Outcome {
 /** Where a scene plays: one cloud, and the staging environment of each role. */
 export interface Stage extends Readonly<Record<Role, Staging>> {
   readonly cloud: Cloud;
-  /** Keeps what is measured from being disturbed. */
-  readonly quiet: Quiet;
   /** Tells the task list what is going on now. */
   readonly say: (line: string) => void;
 }
 
 /**
  * One scene of the rehearsal; throws an AssertionError where the app, its data or the verdict is not as promised. It
- * brings the state that it needs, if no scene before it left it.
+ * brings the state that it needs, if no scene before it left it. Scenes play side by side where they share no role.
  */
 export interface Scene {
   /** What it is called on the command line. */
   readonly key: string;
   readonly name: string;
   readonly roles: readonly Role[];
-  /** Whether its users are measured: then nothing else may take the machine's time meanwhile. */
+  /** Whether its users are measured: then those of no other scene are meanwhile. */
   readonly measured?: true;
-  /**
-   * It plays beside the others: since it mostly `waits`, and asks for a quiet moment for its own work; or `later`, when
-   * no users will be measured any more.
-   */
-  readonly beside?: 'waits' | 'later';
+  /** It launches hosts, or much else that takes the machine's time: it plays when no users will be measured any more. */
+  readonly later?: true;
   readonly play: (stage: Stage) => Promise<Outcome>;
 }

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
-import { Quiet } from '../../rehearsal/scenes/quiet.ts';
+import type { Role } from '../../rehearsal/scenes/cast.ts';
+import type { Scene } from '../../rehearsal/scenes/scene.ts';
+import { Turns } from '../../rehearsal/scenes/turns.ts';
 import { readProgramme } from '../../rehearsal/words.ts';
 
 const refuse = (sentence: string): never => {
@@ -92,34 +94,39 @@ describe('npm run rehearse -- --app DIR', () => {
   });
 });
 
-describe('a quiet moment', () => {
-  test('is had by one at a time, in the order in which they asked, also after one that failed', async () => {
-    const quiet = new Quiet();
-    const seen: string[] = [];
-    const turn = (name: string, fail = false) =>
-      quiet.alone(async () => {
-        seen.push(`${name} begins`);
-        await setImmediate();
-        seen.push(`${name} ends`);
-        if (fail) throw new Error(name);
-      });
-    const [first, second] = [turn('one', true), turn('two')];
-    await expect(first).rejects.toThrow('one');
-    await second;
-    expect(seen).toEqual(['one begins', 'one ends', 'two begins', 'two ends']);
+describe('the turns of scenes', () => {
+  const scene = (key: string, roles: Role[], more: Partial<Scene> = {}): Scene => ({
+    ...{ key, name: key, roles, play: () => Promise.reject(new Error('nobody plays')) },
+    ...more,
+  });
+  const first = scene('first', ['isso'], { measured: true });
+  const heavy = scene('heavy', ['trio'], { later: true });
+  const second = scene('second', ['isso']);
+  const other = scene('other', ['chatmrpt'], { measured: true });
+  const all = [first, heavy, second, other];
+
+  /** Who began, and whose users are measured, after those have ended. */
+  async function goingOn(ended: readonly Scene[]): Promise<{ begun: string[]; measured: string[] }> {
+    const turns = new Turns(all);
+    const seen = { begun: [] as string[], measured: [] as string[] };
+    for (const one of all) {
+      void turns.toBegin(one).then(() => seen.begun.push(one.key));
+      void turns.toMeasure(one).then(() => one.measured && seen.measured.push(one.key));
+    }
+    for (const one of ended) turns.ended(one);
+    await setImmediate();
+    return seen;
+  }
+
+  test('those that share an app play one after the other, the others side by side, and one at a time is measured', async () => {
+    expect(await goingOn([])).toEqual({ begun: ['first', 'other'], measured: ['first'] });
+    const { begun, measured } = await goingOn([first]);
+    expect(begun.toSorted()).toEqual(['first', 'other', 'second']);
+    expect(measured).toEqual(['first', 'other']);
   });
 
-  test('lasts when all whose users are measured have played', async () => {
-    const quiet = new Quiet(2);
-    let over = false;
-    const watching = quiet.over().then(() => {
-      over = true;
-    });
-    quiet.played();
-    await setImmediate();
-    expect(over).toBe(false);
-    quiet.played();
-    await watching;
-    await new Quiet().over();
+  test('what takes much time waits for the last that is measured, also if it comes after it', async () => {
+    expect((await goingOn([first, second])).begun).not.toContain('heavy');
+    expect((await goingOn([first, other])).begun).toContain('heavy');
   });
 });

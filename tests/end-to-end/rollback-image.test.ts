@@ -27,7 +27,7 @@ import {
   stopCloud,
 } from '../../rehearsal/cloud/cloud.ts';
 import { ensureHosts, sendAndAwait } from '../../rehearsal/cloud/enrol.ts';
-import { addFault, clearFaults } from '../../rehearsal/cloud/fault.ts';
+import { addFault, clearFaults, listFaults } from '../../rehearsal/cloud/fault.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
 import { type RecordedCall, readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
@@ -39,6 +39,7 @@ import { placeOf } from '../../src/instance/find.ts';
 import { packApp } from '../host/app.ts';
 import { toldBy } from './drills.ts';
 import { ledgerOf } from './ledger.ts';
+import { dyingAt } from './promotion/deaths.ts';
 
 // The third button, through the bundle: production comes back on a new real host, launched from its image; with its last
 // writes where the old one answers, and from its newest backup where it does not.
@@ -153,8 +154,20 @@ function envOf(attempt = 1): Record<string, string> {
   return { GITHUB_RUN_ID: String(runs), GITHUB_RUN_ATTEMPT: String(attempt) };
 }
 
-const press = (inputs: Record<string, string> = {}, attempt?: number): Promise<Step> =>
-  job.run('rollback', inputsOf(inputs), envOf(attempt));
+const press = (
+  inputs: Record<string, string> = {},
+  attempt?: number,
+  more: Record<string, string> = {},
+): Promise<Step> => job.run('rollback', inputsOf(inputs), { ...envOf(attempt), ...more });
+
+/** What GitHub says of a run whose runner has died. */
+async function tellDead(): Promise<void> {
+  await fetch(`${cloud.githubUrl}/_cloud/runs`, {
+    method: 'PUT',
+    body: JSON.stringify({ repository, id: runs, run_attempt: 1, status: 'completed' }),
+    headers: { 'content-type': 'application/json' },
+  });
+}
 
 const verdictOf = (step: Step): string[] => [toldBy(step).result, toldBy(step).reason];
 
@@ -316,11 +329,7 @@ describe('where the old instance is destroyed together with its disk', () => {
     const started = await atWork('is online after', { confirm: 'true' });
     started.kill('SIGKILL');
     await started.ended;
-    await fetch(`${cloud.githubUrl}/_cloud/runs`, {
-      method: 'PUT',
-      body: JSON.stringify({ repository, id: runs, run_attempt: 1, status: 'completed' }),
-      headers: { 'content-type': 'application/json' },
-    });
+    await tellDead();
     const step = await press({ confirm: 'true' }, 2);
     expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'moved']);
     const fresh = await now();
@@ -328,6 +337,29 @@ describe('where the old instance is destroyed together with its disk', () => {
     expect(await holder()).toBe(fresh);
     expect(await health(fresh)).toBe('{"version": "2"}');
     expect(await notes(fresh)).toEqual(['ada', 'grace', 'before-the-backup']);
+  });
+});
+
+describe('where the runner dies with the address taken from the old one, and given to nobody', () => {
+  test('its re-run gives it to a new one, once, also when answers to its calls are lost', async () => {
+    const old = await now();
+    await note(old, 'hopper');
+    const killed = await press({}, 1, dyingAt({ name: 'in between', words: 'is free;' }));
+    expect(killed.code).toBe(-1);
+    expect(await holder()).toBe('');
+    await tellDead();
+    const principal = 'role/shop-production-rollback';
+    const unanswered = ['CreateStack', 'AssociateAddress', 'CreateTags', 'StopInstances'];
+    for (const action of unanswered) await addFault(cloud, { action, principal, kind: 'lost', times: 1 });
+    const step = await press({}, 2);
+    expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'moved']);
+    expect((await listFaults(cloud)).map(({ met }) => met)).toEqual(unanswered.map(() => 1));
+    const fresh = await now();
+    expect(await production()).toEqual([`${fresh} running`]);
+    expect(await production('retired')).toContain(`${old} stopped`);
+    expect(await holder()).toBe(fresh);
+    expect(await health(fresh)).toBe('{"version": "2"}');
+    expect(await notes(fresh)).toEqual(['ada', 'grace', 'before-the-backup', 'hopper']);
   });
 });
 
@@ -343,7 +375,7 @@ describe('where the old instance is there, and silent', () => {
     expect(await production()).toEqual([`${fresh} running`]);
     expect(await production('retired')).toContain(`${silent} stopped`);
     expect(await holder()).toBe(fresh);
-    expect(await notes(fresh)).toEqual(['ada', 'grace', 'before-the-backup']);
+    expect(await notes(fresh)).toEqual(['ada', 'grace', 'before-the-backup', 'hopper']);
     const did = calls()
       .slice(before)
       .map(({ action, resource }) => `${action} ${resource}`);

@@ -9,7 +9,6 @@ import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
 import { type Holder, holdersIn } from '../../rehearsal/policies/foundation.ts';
 import { Cast } from '../../rehearsal/scenes/cast.ts';
 import { scenes } from '../../rehearsal/scenes/index.ts';
-import { Quiet } from '../../rehearsal/scenes/quiet.ts';
 import type { Stage } from '../../rehearsal/scenes/scene.ts';
 import type { Staging } from '../../rehearsal/scenes/staging.ts';
 import { assertConclusion, deployResult, jobOf } from '../../rehearsal/scenes/verdict.ts';
@@ -26,7 +25,7 @@ beforeAll(async () => {
   isso = await cast.get('isso');
   chatmrpt = await cast.get('chatmrpt');
   const kiosk = await cast.get('kiosk');
-  const open: Partial<Stage> = { cloud, isso, chatmrpt, kiosk, quiet: new Quiet(), say: () => {} };
+  const open: Partial<Stage> = { cloud, isso, chatmrpt, kiosk, say: () => {} };
   stage = open as Stage;
 }, 180_000);
 
