@@ -29,6 +29,6 @@ export class Turns {
 
   async #over(scene: Scene, matters: (other: Scene) => boolean): Promise<void> {
     const before = this.#order.slice(0, this.#order.indexOf(scene)).filter(matters);
-    await Promise.all(before.map((other) => this.#ends.get(other)?.promise));
+    await Promise.all(before.flatMap((other) => this.#ends.get(other)?.promise ?? []));
   }
 }
