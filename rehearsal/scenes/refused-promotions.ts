@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { git } from '../cloud/caller.ts';
+import { tellRun } from '../cloud/runs.ts';
 import { onProduction, type Production } from './production.ts';
 import type { Scene } from './scene.ts';
 import { jobOf } from './verdict.ts';
@@ -80,7 +81,8 @@ const refusals: readonly Refusal[] = [
         Key: `leases/${staging.app}/production.json`,
       };
       const before = await production.read(place.Key);
-      const tell = (status: string) => tellRun(production, 77, status);
+      const { cloud, repository } = staging;
+      const tell = (status: string) => tellRun(cloud, { repository: repository.name, id: 77, status });
       const put = (Body: string) => staging.account.s3.send(new PutObjectCommand({ ...place, Body }));
       const expires = new Date(Date.now() + 600_000).toISOString();
       const holder = {
@@ -172,11 +174,4 @@ export const refusedPromotions: Scene = {
 async function change({ staging }: Production, what: string): Promise<void> {
   await staging.repository.write('NOTE', `${what}\n`);
   await staging.repository.commit(`Note: ${what}`);
-}
-
-async function tellRun({ staging }: Production, id: number, status: string): Promise<void> {
-  await fetch(`${staging.cloud.githubUrl}/_cloud/runs`, {
-    ...{ method: 'PUT', headers: { 'content-type': 'application/json' } },
-    body: JSON.stringify({ repository: staging.repository.name, id, run_attempt: 1, status }),
-  });
 }

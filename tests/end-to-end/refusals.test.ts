@@ -9,6 +9,7 @@ import { callerRepository, git } from '../../rehearsal/cloud/caller.ts';
 import { type Cloud, onHost, operatorClient, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { ensureHosts } from '../../rehearsal/cloud/enrol.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
+import { tellRun } from '../../rehearsal/cloud/runs.ts';
 import { readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import { run } from '../../rehearsal/ground/run.ts';
@@ -304,7 +305,7 @@ describe('deploy-staging refuses, having asked the hosts alone,', () => {
   }, 30_000);
 
   test('a production instance that was given the tags of staging', async () => {
-    await seedRun(77, 'completed');
+    await tellRun(cloud, { repository, id: 77, status: 'completed' });
     const settings = `/etc/understudy/${app}.json`;
     await onHost(cloud, host, [
       'sed',
@@ -342,16 +343,8 @@ async function untilRefusedAs(reason: string): Promise<Step> {
 }
 
 async function holdLease(): Promise<void> {
-  await seedRun(77, 'in_progress');
+  await tellRun(cloud, { repository, id: 77, status: 'in_progress' });
   await writeLease(77);
-}
-
-async function seedRun(id: number, status: string): Promise<void> {
-  await fetch(`${cloud.githubUrl}/_cloud/runs`, {
-    method: 'PUT',
-    body: JSON.stringify({ repository, id, run_attempt: 1, status }),
-    headers: { 'content-type': 'application/json' },
-  });
 }
 
 async function writeLease(run: number): Promise<void> {

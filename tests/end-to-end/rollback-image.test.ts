@@ -29,6 +29,7 @@ import {
 import { ensureHosts, sendAndAwait } from '../../rehearsal/cloud/enrol.ts';
 import { addFault, clearFaults, listFaults } from '../../rehearsal/cloud/fault.ts';
 import { provision } from '../../rehearsal/cloud/provision.ts';
+import { tellRun } from '../../rehearsal/cloud/runs.ts';
 import { type RecordedCall, readCalls } from '../../rehearsal/gateway/record.ts';
 import { repositoryFolder } from '../../rehearsal/ground/places.ts';
 import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
@@ -160,14 +161,8 @@ const press = (
   more: Record<string, string> = {},
 ): Promise<Step> => job.run('rollback', inputsOf(inputs), { ...envOf(attempt), ...more });
 
-/** What GitHub says of a run whose runner has died. */
-async function tellDead(): Promise<void> {
-  await fetch(`${cloud.githubUrl}/_cloud/runs`, {
-    method: 'PUT',
-    body: JSON.stringify({ repository, id: runs, run_attempt: 1, status: 'completed' }),
-    headers: { 'content-type': 'application/json' },
-  });
-}
+/** GitHub says that the first attempt of the last run is over, as when its runner is gone. */
+const attemptEnded = (): Promise<void> => tellRun(cloud, { repository, id: runs, status: 'completed' });
 
 const verdictOf = (step: Step): string[] => [toldBy(step).result, toldBy(step).reason];
 
@@ -329,7 +324,7 @@ describe('where the old instance is destroyed together with its disk', () => {
     const started = await atWork('is online after', { confirm: 'true' });
     started.kill('SIGKILL');
     await started.ended;
-    await tellDead();
+    await attemptEnded();
     const step = await press({ confirm: 'true' }, 2);
     expect([step.code, ...verdictOf(step)]).toEqual([0, 'done', 'moved']);
     const fresh = await now();
@@ -344,10 +339,10 @@ describe('where the runner dies with the address taken from the old one, and giv
   test('its re-run gives it to a new one, once, also when answers to its calls are lost', async () => {
     const old = await now();
     await note(old, 'hopper');
-    const killed = await press({}, 1, dyingAt({ name: 'in between', words: 'is free;' }));
+    const killed = await press({}, 1, dyingAt({ words: 'is free;' }));
     expect(killed.code).toBe(-1);
     expect(await holder()).toBe('');
-    await tellDead();
+    await attemptEnded();
     const principal = 'role/shop-production-rollback';
     const unanswered = ['CreateStack', 'AssociateAddress', 'CreateTags', 'StopInstances'];
     for (const action of unanswered) await addFault(cloud, { action, principal, kind: 'lost', times: 1 });

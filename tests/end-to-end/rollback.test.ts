@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type Cloud, startCloud, stopCloud } from '../../rehearsal/cloud/cloud.ts';
 import { clearFaults } from '../../rehearsal/cloud/fault.ts';
+import { tellRun } from '../../rehearsal/cloud/runs.ts';
 import { type RecordedCall, readCalls } from '../../rehearsal/gateway/record.ts';
 import { findDeniedCalls } from '../../rehearsal/policies/calls.ts';
 import { holdersIn } from '../../rehearsal/policies/foundation.ts';
@@ -10,6 +11,7 @@ import { backupsOf } from '../../rehearsal/scenes/backups.ts';
 import { Cast } from '../../rehearsal/scenes/cast.ts';
 import type { Staging } from '../../rehearsal/scenes/staging.ts';
 import { assertConclusion, jobOf } from '../../rehearsal/scenes/verdict.ts';
+import { dyingAt } from './promotion/deaths.ts';
 
 // The buttons, through the bundle, on a real host.
 
@@ -69,12 +71,8 @@ const press = (inputs: Record<string, string>, attempt?: number): Promise<Step> 
   job.run('rollback', inputsOf(inputs), envOf(attempt));
 
 /** GitHub says that the first attempt of the last run is over, as when its runner is gone. */
-const attemptEnded = (): Promise<unknown> =>
-  fetch(`${cloud.githubUrl}/_cloud/runs`, {
-    method: 'PUT',
-    body: JSON.stringify({ repository: 'acme/kiosk', id: runs, run_attempt: 1, status: 'completed' }),
-    headers: { 'content-type': 'application/json' },
-  });
+const attemptEnded = (): Promise<void> =>
+  tellRun(cloud, { repository: 'acme/kiosk', id: runs, status: 'completed' });
 
 const database = '/srv/kiosk/shared/visits.db';
 const sql = (statement: string): Promise<string> =>
@@ -247,9 +245,8 @@ describe('the button: release', () => {
   });
 
   /** Presses as a runner does that dies when it is about to say some words. */
-  async function dyingAt(words: string, inputs: Record<string, string>): Promise<void> {
-    const preload = join(import.meta.dirname, 'faults/preload.ts');
-    const env = { ...envOf(), NODE_OPTIONS: `--import=${preload}`, DIE_AT: words };
+  async function dieAt(words: string, inputs: Record<string, string>): Promise<void> {
+    const env = { ...envOf(), ...dyingAt({ words }) };
     const { code } = await job.run('rollback', inputsOf({ what: 'release', ...inputs }), env);
     expect(code).toBe(-1);
     await attemptEnded();
@@ -269,7 +266,7 @@ describe('the button: release', () => {
   test('whose runner dies before anything is sent, at each step, changes nothing, and its re-run goes back', async () => {
     await press({ what: 'release', to: second });
     for (const words of beforeSending) {
-      await dyingAt(words, { to: first });
+      await dieAt(words, { to: first });
       expect(await kiosk.host.liveRelease()).toBe(second);
     }
     expect(await timesAsked()).toBe(0);
@@ -288,7 +285,7 @@ describe('the button: release', () => {
     'whose runner dies when it %s is finished by its host; neither its re-run nor another press goes further',
     async (_, words) => {
       await press({ what: 'release', to: second });
-      await dyingAt(words, { to: first });
+      await dieAt(words, { to: first });
       await kiosk.host.until(`[[ $(readlink /srv/kiosk/current) == *${first} ]]`);
       await kiosk.host.until(
         '! systemctl --quiet is-active "understudy-kiosk-*-rollback-release-staging.service"',

@@ -1,4 +1,5 @@
 // A staging environment whose deploys are played by the bundle itself, as a job's main and post steps.
+
 import { join } from 'node:path';
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { type CommandFilter, ListCommandsCommand, SSMClient } from '@aws-sdk/client-ssm';
@@ -6,6 +7,7 @@ import { git } from '../../../rehearsal/cloud/caller.ts';
 import { type Cloud, onHost, operatorClient } from '../../../rehearsal/cloud/cloud.ts';
 import { ensureHosts } from '../../../rehearsal/cloud/enrol.ts';
 import { provision } from '../../../rehearsal/cloud/provision.ts';
+import { tellRun } from '../../../rehearsal/cloud/runs.ts';
 import { type RecordedCall, readCalls } from '../../../rehearsal/gateway/record.ts';
 import { Job, type Started, type Step } from '../../../rehearsal/runner/step.ts';
 import { app, goAhead, makeRepository, writeVersion } from './app.ts';
@@ -125,11 +127,7 @@ export class Staging {
   }
 
   async tellGitHub({ run, attempt }: Attempt, status: 'in_progress' | 'completed'): Promise<void> {
-    await fetch(`${this.cloud.githubUrl}/_cloud/runs`, {
-      method: 'PUT',
-      body: JSON.stringify({ repository, id: run, run_attempt: attempt, status }),
-      headers: { 'content-type': 'application/json' },
-    });
+    await tellRun(this.cloud, { repository, id: run, attempt, status });
   }
 
   /** Runs a line on the host, as somebody would who sits before it. */

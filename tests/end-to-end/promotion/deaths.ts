@@ -46,7 +46,7 @@ export const betweenSteps: readonly Death[] = [
 ];
 
 /** The environment of a runner that dies there, as by `kill -9`. */
-export const dyingAt = ({ words }: Death): Record<string, string> => ({
+export const dyingAt = ({ words }: Pick<Death, 'words'>): Record<string, string> => ({
   NODE_OPTIONS: `--import=${join(import.meta.dirname, '../faults/preload.ts')}`,
   DIE_AT: words,
 });
